@@ -1,0 +1,57 @@
+"""Who may do what: five roles, each a fixed set of capabilities. Views name a capability, never a role."""
+
+from enum import StrEnum
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Role(models.TextChoices):
+    OPERATOR = "operator", _("Operator")
+    SUPERVISOR = "supervisor", _("Supervisor")
+    OFFICER = "officer", _("Officer")
+    AUDITOR = "auditor", _("Auditor")
+    ADMINISTRATOR = "administrator", _("Administrator")
+
+
+class Capability(StrEnum):
+    HAND_OFF = "hand_off"
+    SEE_GOODS = "see_goods"
+    MANAGE_GOODS = "manage_goods"
+    SEE_PEOPLE = "see_people"
+    MANAGE_PEOPLE = "manage_people"
+    READ_LEDGER = "read_ledger"
+    VERIFY_LEDGER = "verify_ledger"
+    SEE_REFUSALS = "see_refusals"
+    ADMINISTER = "administer"
+
+
+CAPABILITIES: dict[str, frozenset[Capability]] = {
+    Role.OPERATOR: frozenset({Capability.HAND_OFF, Capability.SEE_GOODS, Capability.SEE_PEOPLE}),
+    Role.SUPERVISOR: frozenset(
+        {
+            Capability.HAND_OFF,
+            Capability.SEE_GOODS,
+            Capability.MANAGE_GOODS,
+            Capability.SEE_PEOPLE,
+            Capability.MANAGE_PEOPLE,
+            Capability.SEE_REFUSALS,
+        }
+    ),
+    Role.OFFICER: frozenset(
+        {Capability.SEE_GOODS, Capability.SEE_PEOPLE, Capability.SEE_REFUSALS, Capability.READ_LEDGER}
+    ),
+    Role.AUDITOR: frozenset(
+        {Capability.SEE_GOODS, Capability.SEE_REFUSALS, Capability.READ_LEDGER, Capability.VERIFY_LEDGER}
+    ),
+    # An administrator keeps accounts, people and places; custody itself is not theirs to take or give.
+    Role.ADMINISTRATOR: frozenset(
+        {
+            Capability.SEE_GOODS,
+            Capability.MANAGE_GOODS,
+            Capability.SEE_PEOPLE,
+            Capability.MANAGE_PEOPLE,
+            Capability.ADMINISTER,
+        }
+    ),
+}
