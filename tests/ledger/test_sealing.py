@@ -1,0 +1,236 @@
+"""The sealer: chains, checkpoints, the last-signed store, and what a crash at each point leaves behind."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+
+from ledger import append_only, sealing
+from ledger.errors import LastSignedMissing, LogForked, LogWentBack, SigningKeyMissing
+from ledger.last_signed import LastSignedStore, open_store
+from ledger.models import Checkpoint, Entry, LogHead, Statement
+from ledger.sealing import seal_all, seal_pending
+from ledger.tlog.entry import ZERO_HASH, parse_entry
+from ledger.tlog.merkle import leaf_hash
+from ledger.verification import own_policy, verify_log
+
+pytestmark = pytest.mark.django_db
+
+
+def parsed(index: int):
+    return parse_entry(bytes(Entry.objects.get(index=index).note))
+
+
+def forget(*, down_to: int) -> None:
+    """Make the database what an older backup held: ``down_to`` entries, and the checkpoint of that size."""
+    append_only.disarm(connection)
+    Statement.objects.filter(entry__index__gte=down_to).update(entry=None)
+    Checkpoint.objects.filter(size__gt=down_to).delete()
+    Entry.objects.filter(index__gte=down_to).delete()
+    append_only.arm(connection)
+
+
+def test_the_first_statement_begins_the_log_with_a_genesis(submit_one):
+    submit_one()
+    checkpoint = seal_pending()
+    assert checkpoint is not None
+    assert checkpoint.size == 2
+    genesis, first = parsed(0), parsed(1)
+    assert genesis.kind == "genesis"
+    assert genesis.prev == ZERO_HASH
+    assert first.prev == leaf_hash(bytes(Entry.objects.get(index=0).note)).hex()
+
+
+def test_nothing_pending_seals_nothing():
+    assert seal_pending() is None
+    assert not Entry.objects.exists()
+
+
+def test_a_subject_has_a_chain_of_its_own_across_batches(submit_one):
+    shipment, other = uuid.uuid4().urn, uuid.uuid4().urn
+    for subject in (shipment, other, shipment):
+        submit_one(subject=subject)
+    seal_pending()
+    submit_one(subject=shipment)
+    seal_pending()
+    chain = [parse_entry(bytes(entry.note)) for entry in Entry.objects.filter(subject=shipment)]
+    assert [entry.subject_seq for entry in chain] == [0, 1, 2]
+    assert chain[0].subject_prev == ZERO_HASH
+    assert chain[2].subject_prev == bytes(Entry.objects.get(index=chain[1].index).leaf_hash).hex()
+
+
+def test_a_batch_takes_no_more_than_its_limit_and_the_rest_follows(submit_one):
+    for _ in range(5):
+        submit_one()
+    assert seal_pending(limit=2).size == 3
+    seal_all()
+    assert Checkpoint.objects.first().size == 6
+    assert not Statement.objects.filter(entry__isnull=True).exists()
+
+
+def test_time_does_not_run_back_where_the_clock_does(submit_one, monkeypatch):
+    submit_one()
+    seal_pending()
+
+    class SetBack(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime(2001, 1, 1, tzinfo=UTC)
+
+    monkeypatch.setattr(sealing, "datetime", SetBack)
+    submit_one()
+    seal_pending()
+    assert parsed(2).sealed_at >= parsed(1).sealed_at
+    assert verify_log(policy=own_policy()).intact
+
+
+def test_an_older_backup_is_refused_with_both_sizes(submit_one):
+    for _ in range(3):
+        submit_one()
+        seal_pending()
+    old = LogHead.objects.get()
+    submit_one()
+    seal_pending()
+    forget(down_to=4)
+    old.save()
+    with pytest.raises(LogWentBack) as refused:
+        seal_pending()
+    assert (refused.value.database, refused.value.signed) == (4, 5)
+    assert Entry.objects.count() == 4
+
+
+def test_another_history_of_the_same_size_is_refused(submit_one, settings, tmp_path):
+    submit_one()
+    seal_pending()
+    # A second log with the same key, as if the database had been rebuilt: other entries, the same size.
+    store = open_store()
+    signed = store.read()
+    append_only.disarm(connection)
+    Statement.objects.all().delete()
+    Checkpoint.objects.all().delete()
+    Entry.objects.all().delete()
+    LogHead.objects.all().delete()
+    append_only.arm(connection)
+    settings.LEDGER_LAST_SIGNED_DIR = tmp_path / "second"
+    submit_one(another="history")
+    seal_pending()
+    settings.LEDGER_LAST_SIGNED_DIR = store.folder
+    submit_one()
+    with pytest.raises(LogForked, match=signed.root.hex()):
+        seal_pending()
+
+
+def test_a_lost_store_is_not_healed_silently(submit_one):
+    submit_one()
+    seal_pending()
+    (open_store().folder / "last-signed").unlink()
+    submit_one()
+    with pytest.raises(LastSignedMissing, match="2 entries"):
+        seal_pending()
+    assert Statement.objects.filter(entry__isnull=True).count() == 1
+
+
+def test_a_lost_key_is_not_replaced(submit_one, settings):
+    submit_one()
+    seal_pending()
+    settings.LEDGER_KEY_FILE.unlink()
+    submit_one()
+    with pytest.raises(SigningKeyMissing):
+        seal_pending()
+
+
+def test_the_key_is_readable_by_its_owner_alone(submit_one, settings):
+    submit_one()
+    seal_pending()
+    assert settings.LEDGER_KEY_FILE.stat().st_mode & 0o777 == 0o600
+
+
+class Died(BaseException):
+    """Stands for kill -9: nothing may catch it."""
+
+
+def test_dying_before_the_store_moves_leaves_entries_that_the_next_call_covers(submit_one, monkeypatch):
+    submit_one()
+    with monkeypatch.context() as patched:
+        patched.setattr(LastSignedStore, "advance", _die)
+        with pytest.raises(Died):
+            seal_pending()
+    assert Entry.objects.count() == 2
+    assert not Checkpoint.objects.exists()
+    submit_one()
+    seal_pending()
+    assert Checkpoint.objects.get().size == 3
+    assert verify_log(policy=own_policy()).intact
+
+
+def test_dying_after_the_store_moved_is_signed_the_next_time(submit_one, monkeypatch):
+    submit_one()
+    with monkeypatch.context() as patched:
+        patched.setattr(sealing.tlog_checkpoint, "sign_checkpoint", _die)
+        with pytest.raises(Died):
+            seal_pending()
+    assert open_store().read().size == 2
+    assert not Checkpoint.objects.exists()
+    assert seal_pending().size == 2
+    assert verify_log(policy=own_policy()).intact
+
+
+def test_dying_twice_in_a_row_still_ends_in_one_sound_log(submit_one, monkeypatch):
+    for broken in ("advance", "sign"):
+        submit_one()
+        with monkeypatch.context() as patched:
+            if broken == "advance":
+                patched.setattr(LastSignedStore, "advance", _die)
+            else:
+                patched.setattr(sealing.tlog_checkpoint, "sign_checkpoint", _die)
+            with pytest.raises(Died):
+                seal_pending()
+    submit_one()
+    seal_all()
+    verdict = verify_log(policy=own_policy())
+    assert verdict.intact
+    assert verdict.size == 4
+
+
+def _die(*args, **kwargs):
+    raise Died
+
+
+@pytest.mark.parametrize("verb", ["update", "delete", "replace"])
+@pytest.mark.parametrize("table", append_only.SEALED_TABLES)
+def test_sealed_rows_refuse_change(submit_one, table, verb):
+    from django.db import DatabaseError, transaction
+
+    from ledger import attachments
+
+    submit_one()
+    seal_pending()
+    attachments.store(b"{}", media_type="application/json")
+    statements = {
+        "update": f"UPDATE {table} SET {'note' if table != 'ledger_attachment' else 'content'} = 'x'",
+        "delete": f"DELETE FROM {table}",
+        "replace": f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}",
+    }
+    if verb == "replace" and connection.vendor != "sqlite":
+        pytest.skip("INSERT OR REPLACE is SQLite's alone")
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statements[verb])
+
+
+def test_the_sealer_does_not_look_far_back(submit_one, django_assert_max_num_queries):
+    for _ in range(20):
+        submit_one()
+    seal_pending()
+    submit_one()
+    with django_assert_max_num_queries(12):
+        seal_pending()
+
+
+def test_a_statement_of_long_ago_is_still_found(submit_one):
+    """Drained by state: an old pending row is sealed although newer ones were sealed before it."""
+    late = submit_one()
+    Statement.objects.filter(pk=late.pk).update(entry=None, submitted_at=datetime.now(UTC) - timedelta(days=3))
+    submit_one()
+    seal_all()
+    assert Statement.objects.get(pk=late.pk).entry is not None
