@@ -1,0 +1,104 @@
+"""
+The whole path of one photo: bytes, pixels, one face, landmarks, quality, chip, descriptor.
+
+Safe under threads: what dlib does not let threads share is per thread or taken in turns.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+import dlib
+import numpy as np
+from numpy.typing import NDArray
+
+from biometrics.engine import calibration, detection, landmarks, weights
+from biometrics.engine.descriptor import describe_face, descriptor_engine
+from biometrics.engine.detection import Detection, exactly_one_face, find_faces
+from biometrics.engine.landmarks import CHIP_PX, cut_chip, find_landmarks
+from biometrics.engine.photo import Photo, decode_photo
+from biometrics.engine.quality import CapturePolicy, Quality, measure_quality, require_quality
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """What one photo says: a descriptor of length one (float64 of 128), and how good the capture is."""
+
+    descriptor: NDArray[np.float64]
+    detection: Detection
+    quality: Quality
+    faces_in_frame: int
+    second_face_e4: int | None
+    """The second face's area, in ten-thousandths of the first's; None where there is no second."""
+    seconds: dict[str, float] = field(repr=False)
+    """How long each stage took; for benchmarks and logs, never stored."""
+
+
+def warm_up() -> None:
+    """Load every model and run the network once, so that the first person does not wait for it."""
+    calibration.read_calibration()
+    detection.detector_of_this_thread()
+    landmarks.load()
+    descriptor_engine().describe([np.zeros((CHIP_PX, CHIP_PX, 3), np.uint8)])
+
+
+def analyse(photo: Photo, *, policy: CapturePolicy) -> Face:
+    """
+    Find, check and describe the one face of ``photo``.
+
+    :raises FaceRefused: no_face, several_faces, face_too_small
+    """
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "detect"):
+        faces = find_faces(photo, look_closer=policy.look_closer)
+    face = exactly_one_face(faces, second_face_e4=policy.max_second_face_e4)
+    with _timed(seconds, "align"):
+        points = find_landmarks(photo, face)
+        quality = measure_quality(photo, face, points)
+        require_quality(quality, policy)
+        chip = cut_chip(photo, points)
+    with _timed(seconds, "describe"):
+        descriptor = describe_face(chip, descriptor_engine())
+    return Face(
+        descriptor=descriptor,
+        detection=face,
+        quality=quality,
+        faces_in_frame=len(faces),
+        second_face_e4=round(faces[1].area * 10_000 / face.area) if len(faces) > 1 else None,
+        seconds=seconds,
+    )
+
+
+def analyse_bytes(data: bytes, *, policy: CapturePolicy) -> tuple[Photo, Face]:
+    """Decode and analyse; the photo is returned for its cleaned bytes."""
+    started = time.perf_counter()
+    photo = decode_photo(data)
+    decoded = time.perf_counter() - started
+    face = analyse(photo, policy=policy)
+    face.seconds["decode"] = decoded
+    return photo, face
+
+
+def models() -> dict[str, dict[str, str]]:
+    """Name every model that takes part in a decision: name, and digest or version."""
+    engine = descriptor_engine()
+    return {
+        # dlib compiles the detector into itself: its version is its identity.
+        "detector": {"name": detection.NAME, "version": dlib.__version__},
+        "landmarks": weights.find_model(weights.LANDMARKS).reference,
+        "descriptor": {**engine.model.reference, "engine": engine.name},
+    }
+
+
+def runtime() -> dict[str, str]:
+    """Name the packages that computed a decision."""
+    return {"dlib": dlib.__version__, "numpy": np.__version__, "pillow": version("pillow")}
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[stage] = time.perf_counter() - started

@@ -1,0 +1,39 @@
+"""The people on file: registered with their consent in one act, known by name only to whom the vault opens."""
+
+from django.db import transaction
+
+from accounts.models import User
+from biometrics.consent import ConsentGiven, record_consent
+from biometrics.errors import NameMissing, PersonKindUnknown
+from biometrics.models import Evidence, EvidenceKind, Person, PersonKind
+from biometrics.vault import make_person_key, open_evidence, seal_evidence
+
+MAX_NAME = 120
+
+
+def register_person(
+    *, name: str, kind: str, registered_by: User, consent: ConsentGiven | None, user: User | None = None
+) -> Person:
+    """
+    Put a person on file: name sealed under a key of their own, consent recorded in the same transaction.
+
+    :param user: the account that the person logs in with, where there is one
+    :raises Refusal: name_missing, person_kind_unknown, consent_missing, consent_text_unknown, consent_terms_unknown
+    """
+    name = " ".join(name.split())
+    if not name or len(name) > MAX_NAME:
+        raise NameMissing(limit=MAX_NAME)
+    if kind not in PersonKind.values:
+        raise PersonKindUnknown(kind=kind)
+    with transaction.atomic():
+        person = Person.objects.create(kind=kind, registered_by=registered_by, user=user)
+        make_person_key(person=person)
+        seal_evidence(person=person, kind=EvidenceKind.NAME, value=name.encode("utf-8"))
+        record_consent(person=person, consent=consent, recorded_by=registered_by)
+    return person
+
+
+def display_name(person: Person) -> str:
+    """Open the person's name. It is for a screen, and never for an entry, a log line or a file."""
+    sealed = Evidence.objects.filter(person=person, kind=EvidenceKind.NAME).latest("created_at")
+    return open_evidence(sealed).decode("utf-8")
