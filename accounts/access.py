@@ -21,7 +21,8 @@ def capability_required(*capabilities: Capability) -> Callable[..., Callable[...
     def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if not any(request.user.may(capability) for capability in capabilities):
+            user = request.user
+            if not isinstance(user, User) or not any(user.may(capability) for capability in capabilities):
                 raise PermissionDenied
             return view(request, *args, **kwargs)
 

@@ -50,8 +50,8 @@ class LastSignedMoved(SealingStopped):
 class SigningKeyMissing(SealingStopped):
     def __init__(self, *, path: str) -> None:
         super().__init__(
-            f"The log has entries, but its signing key is not at {path}. Bring the key back; a new one would start "
-            "another log."
+            f"The log's signing key is not at {path}. It is made with the first entry; where there are entries, bring "
+            "the key back, since a new one would start another log."
         )
 
 

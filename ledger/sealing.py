@@ -9,6 +9,7 @@ import logging
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -110,7 +111,7 @@ def _store_entries(pending: Sequence[Statement], frontier: Frontier, signer: Sig
     heads = _subject_heads({statement.subject for statement in pending})
     rows = []
 
-    def seal(kind: str, subject: str, body: object) -> Entry:
+    def seal(kind: str, subject: str, body: dict[str, Any]) -> Entry:
         nonlocal prev
         seq, subject_prev = heads.get(subject, (0, tlog_entry.ZERO_HASH))
         note = tlog_entry.sign_entry(

@@ -4,8 +4,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
+from ledger.errors import SigningKeyMissing
 from ledger.tlog.verify import Policy
 from ledger.verification import own_policy, verify_log
 
@@ -23,7 +24,10 @@ class Command(BaseCommand):
         parser.add_argument("--origin", default=settings.LEDGER_ORIGIN, help="the log's name that you pin")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        policy = Policy(origin=options["origin"], vkeys=tuple(options["vkey"])) if options["vkey"] else own_policy()
+        try:
+            policy = Policy(origin=options["origin"], vkeys=tuple(options["vkey"])) if options["vkey"] else own_policy()
+        except SigningKeyMissing as error:
+            raise CommandError(f"{error} To verify without it, pin the verifier key with --vkey.") from error
         verdict = verify_log(policy=policy, on_progress=self._progress if self.stderr.isatty() else None)
         self.stdout.write(verdict.sentence())
         if not verdict.intact:
