@@ -1,12 +1,12 @@
 """The log's signing key: an Ed25519 key in a PKCS #8 file of mode 0600, made on first run. Only the sealer reads it."""
 
-import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 
+from accounts.secret_files import place
 from ledger.errors import SigningKeyMissing
 from ledger.tlog.note import Signer
 
@@ -36,11 +36,7 @@ def _make(path: Path) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption(),
     )
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
+    place(path, pem)
 
 
 def _passphrase() -> bytes | None:
