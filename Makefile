@@ -5,17 +5,15 @@ BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 HOST ?= 127.0.0.1
 PORT ?= 8000
-# The database under var/ is the demo's unless you say otherwise.
-export CUSTODY_DEMO ?= 1
 
-.PHONY: help run test lint lock verify tamper simulate bench doctor clean
+.PHONY: help run test lint lock verify tamper simulate passwords bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 run: .venv/run var/photos/astronaut.png ## Set up and serve the demo world on http://127.0.0.1:8000
 	@$(MANAGE) migrate --verbosity 0
-	@$(MANAGE) seed_demo
+	@CUSTODY_DEMO=1 $(MANAGE) seed_demo
 	@$(MANAGE) serve --host $(HOST) --port $(PORT)
 
 test: .venv/dev var/photos/astronaut.png ## Run every test; what needs a browser or a server that is not there is skipped, visibly
@@ -35,6 +33,9 @@ tamper: .venv/run ## Demo database only: change one byte of one entry behind the
 
 simulate: .venv/run ## Make tags arrive for the open handoff (SHIPMENT=LRD-1042)
 	@$(MANAGE) simulate_reader --url http://$(HOST):$(PORT) --shipment $(or $(SHIPMENT),LRD-1042)
+
+passwords: .venv/run ## New passwords for the demo accounts
+	@$(MANAGE) seed_demo --passwords
 
 bench: .venv/dev var/photos/astronaut.png ## Time each stage of a handoff beside its peers
 	$(BIN)/python -m benchmarks.handoff

@@ -1,0 +1,1 @@
+"""The act of handing over, and the wiring of the whole product."""

@@ -1,0 +1,147 @@
+"""The handoff through the API: the same services as on the screen, one call each."""
+
+import uuid
+from typing import Any, cast
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from rest_framework import serializers, status
+from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.access import requires
+from accounts.models import User
+from accounts.roles import Capability
+from biometrics.models import Person
+from custody import handoffs
+from custody.models import Handoff
+from shipments.models import ReadPoint
+
+
+class OpenFields(serializers.Serializer[Any]):
+    shipment = serializers.CharField(max_length=200)
+    receiver = serializers.PrimaryKeyRelatedField(queryset=Person.objects.all())
+    read_point = serializers.PrimaryKeyRelatedField(queryset=ReadPoint.objects.all())
+    attempt = serializers.UUIDField()
+
+
+class FaceFields(serializers.Serializer[Any]):
+    photo = serializers.FileField()
+    device = serializers.CharField(max_length=100, default="api")
+    captured_at = serializers.DateTimeField(required=False)
+
+
+class AcceptFields(serializers.Serializer[Any]):
+    pin = serializers.CharField(max_length=32, default="", allow_blank=True)
+    badge = serializers.CharField(max_length=64, default="", allow_blank=True)
+
+
+class RefuseFields(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=500)
+
+
+def describe(handoff: Handoff) -> dict[str, Any]:
+    """Tell all that the operator may know of a handoff: its state, its tags, and its entry once sealed."""
+    answer: dict[str, Any] = {
+        "id": handoff.pk,
+        "attempt": handoff.attempt,
+        "shipment": handoff.consignment.reference,
+        "receiver": handoff.to_person_id,
+        "read_point": handoff.read_point_id,
+        "state": handoff.state,
+        "tags": handoff.reconciliation or handoffs.match_tags(handoff).summary(),
+        "face": handoff.verification.outcome if handoff.verification else "not_confirmed",
+        "entry": None,
+    }
+    entry = handoff.statement.entry if handoff.statement else None
+    if entry is not None:
+        answer["entry"] = {
+            "index": entry.index,
+            "leaf_hash": bytes(entry.leaf_hash).hex(),
+            "sealed_at": entry.sealed_at,
+        }
+    return answer
+
+
+class HandoffView(APIView):
+    permission_classes = [requires(Capability.HAND_OFF)]
+    parser_classes = [JSONParser, FormParser, MultiPartParser]
+
+    def handoff(self, handoff_id: uuid.UUID) -> Handoff:
+        return get_object_or_404(_handoffs(), pk=handoff_id)
+
+    def user(self, request: Request) -> User:
+        return cast(User, request.user)
+
+    def answer(self, handoff: Handoff, status: int = status.HTTP_200_OK) -> Response:
+        return Response(describe(_handoffs().get(pk=handoff.pk)), status=status)
+
+
+class Handoffs(HandoffView):
+    def post(self, request: Request) -> Response:
+        fields = OpenFields(data=request.data)
+        fields.is_valid(raise_exception=True)
+        handoff = handoffs.open_handoff(**fields.validated_data, opened_by=self.user(request))
+        return self.answer(handoff, status.HTTP_201_CREATED)
+
+
+class HandoffDetail(HandoffView):
+    def get(self, request: Request, handoff_id: uuid.UUID) -> Response:
+        return self.answer(self.handoff(handoff_id))
+
+
+class Reconcile(HandoffView):
+    def post(self, request: Request, handoff_id: uuid.UUID) -> Response:
+        return self.answer(handoffs.reconcile_handoff(handoff=self.handoff(handoff_id), by=self.user(request)))
+
+
+class ReadAgain(HandoffView):
+    def post(self, request: Request, handoff_id: uuid.UUID) -> Response:
+        return self.answer(handoffs.read_again(handoff=self.handoff(handoff_id), by=self.user(request)))
+
+
+class Face(HandoffView):
+    def post(self, request: Request, handoff_id: uuid.UUID) -> Response:
+        fields = FaceFields(data=request.data)
+        fields.is_valid(raise_exception=True)
+        handoff = self.handoff(handoff_id)
+        handoffs.verify_receiver(
+            handoff=handoff,
+            photo=fields.validated_data["photo"].read(),
+            captured_at=fields.validated_data.get("captured_at") or timezone.now(),
+            device=fields.validated_data["device"],
+            by=self.user(request),
+        )
+        return self.answer(handoff)
+
+
+class Accept(HandoffView):
+    def post(self, request: Request, handoff_id: uuid.UUID) -> Response:
+        fields = AcceptFields(data=request.data)
+        fields.is_valid(raise_exception=True)
+        return self.answer(
+            handoffs.accept_handoff(handoff=self.handoff(handoff_id), by=self.user(request), **fields.validated_data)
+        )
+
+
+class Refuse(HandoffView):
+    def post(self, request: Request, handoff_id: uuid.UUID) -> Response:
+        fields = RefuseFields(data=request.data)
+        fields.is_valid(raise_exception=True)
+        return self.answer(
+            handoffs.refuse_handoff(handoff=self.handoff(handoff_id), by=self.user(request), **fields.validated_data)
+        )
+
+
+class Cancel(HandoffView):
+    def post(self, request: Request, handoff_id: uuid.UUID) -> Response:
+        return self.answer(handoffs.cancel_handoff(handoff=self.handoff(handoff_id), by=self.user(request)))
+
+
+def _handoffs() -> QuerySet[Handoff]:
+    return Handoff.objects.select_related(
+        "consignment", "read_point", "session", "to_person", "verification", "statement__entry"
+    )

@@ -1,0 +1,101 @@
+"""
+The bodies of the entries that custody submits (docs/ledger-format.md).
+
+Opaque identifiers, codes, counts and digests alone: no name, no picture, no descriptor, and nothing that is null. What
+does not apply is absent.
+"""
+
+from typing import Any
+
+from accounts.models import User
+from biometrics.models import Person
+from custody.models import Handoff, Refused
+from ledger.tlog.times import format_time
+from shipments.models import Consignment, ReadPoint
+
+
+def handoff_body(handoff: Handoff, *, operator: User) -> dict[str, Any]:
+    """Build the ``handoff`` body of an accepted handoff, before it is saved."""
+    assert handoff.reconciliation and handoff.reconciled_at and handoff.closed_at and handoff.verification
+    reads = {
+        "session": handoff.session_id.urn,
+        "sessions": handoff.sessions,
+        "document": handoff.session.document_sha256,
+        "reports_root": handoff.session.reports_root,
+        "reconciliation": handoff.reconciliation_sha256,
+        **handoff.reconciliation,
+    }
+    # One session that misses a tag is weak evidence: the tag is listed as not seen, and is missing only after a second.
+    missing = reads["not_seen"] if handoff.sessions > 1 else []
+    exceptions = [
+        {"code": code, "items": len(items), "accepted_by": operator.pk.urn}
+        for code, items in (("missing_tag", missing), ("unexpected_tag", reads["unexpected"]))
+        if items
+    ]
+    return {
+        "handoff": handoff.pk.urn,
+        "attempt": handoff.attempt.urn,
+        "goods": _goods(handoff.consignment),
+        "from": _released_by(handoff),
+        "to": _person(handoff.to_person),
+        "where": _where(handoff.read_point),
+        "when": {
+            "opened_at": format_time(handoff.opened_at),
+            "reconciled_at": format_time(handoff.reconciled_at),
+            "accepted_at": format_time(handoff.closed_at),
+        },
+        "reads": reads,
+        "face": handoff.verification.record,
+        "second_factor": handoff.second_factor,
+        "operator": operator.pk.urn,
+    } | ({"exceptions": exceptions} if exceptions else {})
+
+
+def refusal_body(refused: Refused, *, to_person: Person, read_point: ReadPoint, items: list[str]) -> dict[str, Any]:
+    """Build the ``handoff_refused`` body of a refused attempt."""
+    body: dict[str, Any] = {
+        "refusal": refused.pk.urn,
+        "code": refused.code,
+        "goods": _goods(refused.consignment),
+        "to": _person(to_person),
+        "where": _where(read_point),
+        "when": {"refused_at": format_time(refused.at)},
+        "operator": refused.by.pk.urn,
+    }
+    if refused.handoff is not None:
+        body["handoff"] = refused.handoff.pk.urn
+        body["attempt"] = refused.handoff.attempt.urn
+        body["from"] = _released_by(refused.handoff)
+    if refused.verification is not None:
+        body["face"] = refused.verification.record
+    if refused.note is not None:
+        body["note"] = refused.note.commitment
+    if items:
+        body["items"] = items
+    return body
+
+
+def _goods(consignment: Consignment) -> dict[str, Any]:
+    units = list(consignment.units.order_by("sscc").values_list("sscc", flat=True))
+    goods: dict[str, Any] = {"reference": consignment.reference, "sscc": units, "units": len(units)}
+    if consignment.ucr:
+        goods["ucr"] = consignment.ucr
+    if consignment.mrn:
+        goods["mrn"] = consignment.mrn
+    return goods
+
+
+def _person(person: Person) -> dict[str, Any]:
+    return {"person": person.pk.urn, "role": person.kind}
+
+
+def _released_by(handoff: Handoff) -> dict[str, Any]:
+    if handoff.from_person is not None:
+        return _person(handoff.from_person)
+    # First intake: no custodian yet, so the party that consigned the goods stands there.
+    party = handoff.from_party
+    return {"role": "consignor"} | ({"party": party.gln} if party and party.gln else {})
+
+
+def _where(read_point: ReadPoint) -> dict[str, Any]:
+    return {"site": read_point.site.gln, "read_point": read_point.sgln}

@@ -1,0 +1,129 @@
+"""
+Check one entry where it lies: its bytes, its signature, its columns, and the neighbours that it names and is named by.
+
+It shows an auditor where to look. The whole log's verdict is :mod:`ledger.verification`, which trusts no column.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from ledger.errors import SealingStopped
+from ledger.models import Checkpoint
+from ledger.models import Entry as EntryRow
+from ledger.tlog.entry import ZERO_HASH, Entry, parse_entry
+from ledger.tlog.errors import TlogError
+from ledger.tlog.merkle import leaf_hash
+from ledger.tlog.note import Verifier, open_note
+from ledger.tlog.times import format_time
+from ledger.verification import own_policy
+
+
+@dataclass(frozen=True)
+class Check:
+    """
+    One thing that must hold; ``holds`` is None where it could not be asked, and ``found`` then says why.
+
+    Where it fails: expected, found, and for the checks of one entry by itself ``fault``, the finding as a sentence.
+    """
+
+    name: str
+    holds: bool | None
+    expected: str = ""
+    found: str = ""
+    fault: str = ""
+
+
+def own_verifiers() -> tuple[Verifier, ...]:
+    """The keys that this deployment seals with; none where the key is kept from this process or is gone."""
+    try:
+        return tuple(Verifier.from_vkey(vkey) for vkey in own_policy().vkeys)
+    except (SealingStopped, OSError):
+        return ()
+
+
+def first_fault(row: EntryRow, verifiers: tuple[Verifier, ...]) -> str:
+    """Say what is wrong with an entry taken by itself; empty where nothing is."""
+    return next((check.fault for check in _own_checks(row, verifiers) if check.holds is False), "")
+
+
+def check_entry(row: EntryRow) -> list[Check]:
+    """Check the entry by itself, then against its neighbours in the log and in its subject, then its checkpoint."""
+    checks = list(_own_checks(row, own_verifiers()))
+    try:
+        entry = parse_entry(bytes(row.note))
+    except TlogError:
+        return checks
+    return [*checks, *_neighbour_checks(row, entry), _covered(row)]
+
+
+def _own_checks(row: EntryRow, verifiers: tuple[Verifier, ...]) -> Iterator[Check]:
+    note = bytes(row.note)
+    try:
+        entry = parse_entry(note)
+    except TlogError as error:
+        fault = _("These bytes are not an entry any more: they are not what was sealed.")
+        yield Check(_("Form"), False, _("an entry in the one form that the format allows"), str(error), fault)
+        return
+    yield Check(_("Form"), True)
+    yield _signature(note, verifiers)
+    fault = _("The hash stored beside this entry is not the hash of its bytes: one of them was changed.")
+    yield _compare(_("Hash of these bytes"), bytes(row.leaf_hash).hex(), leaf_hash(note).hex(), fault)
+    # Look-ups go by the columns: one that differs from the note hides the entry or shows it in a wrong place.
+    columns = (row.index, row.kind, row.subject, row.subject_seq, format_time(row.sealed_at))
+    sealed = (entry.index, entry.kind, entry.subject, entry.subject_seq, entry.sealed_at)
+    fault = _("The columns stored beside this entry do not say what its bytes say: they were changed.")
+    yield _compare(_("Columns beside the note"), ", ".join(map(str, sealed)), ", ".join(map(str, columns)), fault)
+
+
+def _signature(note: bytes, verifiers: tuple[Verifier, ...]) -> Check:
+    name = _("Signature of the log")
+    if not verifiers:
+        return Check(name, None, found=_("the log’s key is not at hand here"))
+    try:
+        open_note(note, *verifiers)
+    except TlogError as error:
+        fault = _("The log’s signature does not fit these bytes: they are not what was sealed.")
+        return Check(name, False, error.expected, error.found, fault)
+    return Check(name, True)
+
+
+def _neighbour_checks(row: EntryRow, entry: Entry) -> Iterator[Check]:
+    before = EntryRow.objects.filter(index=row.index - 1).first()
+    yield _compare(_("Continues the entry before it"), _hash_of(before, first=row.index == 0), entry.prev)
+    in_subject = EntryRow.objects.filter(subject=row.subject, subject_seq=row.subject_seq - 1).first()
+    yield _compare(
+        _("Continues its subject’s previous entry"),
+        _hash_of(in_subject, first=row.subject_seq == 0),
+        entry.subject_prev,
+    )
+    after = EntryRow.objects.filter(index=row.index + 1).first()
+    name = _("The next entry continues this one")
+    if after is None:
+        yield Check(name, None, found=_("there is no next entry yet"))
+        return
+    try:
+        named = parse_entry(bytes(after.note)).prev
+    except TlogError:
+        yield Check(name, None, found=_("the next entry cannot be read"))
+        return
+    yield _compare(name, leaf_hash(bytes(row.note)).hex(), named)
+
+
+def _covered(row: EntryRow) -> Check:
+    name = _("Under a signed checkpoint")
+    newest = Checkpoint.objects.first()
+    if newest is not None and newest.size > row.index:
+        return Check(name, True)
+    return Check(name, None, found=_("no checkpoint covers it yet"))
+
+
+def _hash_of(row: EntryRow | None, *, first: bool) -> str:
+    if row is None:
+        return ZERO_HASH if first else _("an entry that is missing")
+    return leaf_hash(bytes(row.note)).hex()
+
+
+def _compare(name: str, expected: str, found: str, fault: str = "") -> Check:
+    return Check(name, True) if expected == found else Check(name, False, expected, found, fault)

@@ -1,0 +1,65 @@
+"""What stops a handoff, each with a stable code and a sentence that says what to do."""
+
+from django.utils.translation import gettext_lazy as _
+
+from refusals import Refusal
+
+
+class HandoffAlreadyOpen(Refusal):
+    code = "handoff_already_open"
+    message = _("%(reference)s has an open handoff to %(receiver)s. Finish or cancel that one first.")
+
+
+class SamePersonOnBothSides(Refusal):
+    code = "same_person_both_sides"
+    message = _("%(person)s already holds custody of %(reference)s. Somebody else must take it.")
+
+
+class TagOfAnotherShipment(Refusal):
+    code = "wrong_consignment"
+    message = _("%(tag)s belongs to shipment %(other)s. Take it away from %(reference)s, then read again.")
+
+
+class ScannedTagOfAnotherShipment(Refusal):
+    code = "wrong_consignment"
+    message = _("This tag belongs to shipment %(other)s. Scan a tag from %(reference)s.")
+
+
+class ScannedTagUnknown(Refusal):
+    code = "unexpected_tag"
+    message = _("This tag is not on the manifest of %(reference)s. Scan a tag from the manifest.")
+
+
+class NothingRead(Refusal):
+    code = "nothing_read"
+    message = _("No tag of %(reference)s has been read yet. Bring the goods to the reader, or check that it is on.")
+
+
+class WrongState(Refusal):
+    code = "wrong_state"
+    message = _("This handoff is %(state)s; that step is not open.")
+
+
+class FaceNotMatched(Refusal):
+    code = "face_not_matched"
+    message = _("The face does not match %(person)s. %(left)s attempts left.")
+
+
+class FaceNotMatchedFinally(Refusal):
+    code = "face_not_matched"
+    message = _("The face does not match %(person)s. This handoff is refused; an officer can see it.")
+
+
+class FaceMissing(Refusal):
+    code = "face_missing"
+    message = _("Confirm the face of %(person)s first.")
+
+
+class FaceTooOld(Refusal):
+    code = "face_too_old"
+    message = _("The face was confirmed more than %(minutes)s minutes ago. Confirm it again.")
+
+
+class Declined(Refusal):
+    code = "declined"
+    message = _("The handoff was declined.")

@@ -1,0 +1,82 @@
+"""
+Hold what was read against what the manifest declares.
+
+Pure: it takes the manifest's EPCs and the tags of a read session and decides nothing about the handoff. A tag that was
+not read is weak evidence and is listed as *not seen*, never as missing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+# What an entry lists in full; the rest is counted there and listed in the attachment.
+LISTED = 100
+
+
+@dataclass(frozen=True)
+class StrayTag:
+    """A tag that was read and is not on the manifest; ``shipment`` is the reference of the one that it belongs to."""
+
+    epc_hex: str
+    shipment: str | None
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """EPCs as uppercase hex, each list sorted."""
+
+    seen: Sequence[str]
+    not_seen: Sequence[str]
+    strays: Sequence[StrayTag]
+
+    @property
+    def expected(self) -> int:
+        return len(self.seen) + len(self.not_seen)
+
+    @property
+    def grade(self) -> str:
+        """*direct* where every expected tag was seen, *inconclusive* otherwise: nothing is inferred here."""
+        return "inconclusive" if self.not_seen or not self.seen else "direct"
+
+    @property
+    def of_other_shipments(self) -> Sequence[StrayTag]:
+        return [stray for stray in self.strays if stray.shipment]
+
+    def document(self) -> dict[str, object]:
+        """The whole result, item by item: the attachment that the entry names by its digest."""
+        return {
+            "expected": self.expected,
+            "grade": self.grade,
+            "not_seen": list(self.not_seen),
+            "seen": list(self.seen),
+            "unexpected": [
+                {"epc": stray.epc_hex, "shipment": stray.shipment} if stray.shipment else {"epc": stray.epc_hex}
+                for stray in self.strays
+            ],
+        }
+
+    def summary(self) -> dict[str, object]:
+        """Counts and exceptions, as the entry holds them."""
+        return {
+            "expected": self.expected,
+            "grade": self.grade,
+            "inferred": 0,
+            "not_seen": list(self.not_seen[:LISTED]),
+            "seen": len(self.seen),
+            "unexpected": [stray.epc_hex for stray in self.strays[:LISTED]],
+        }
+
+
+def reconcile(*, manifest: Sequence[str], read: Sequence[str], holders: Mapping[str, str]) -> Reconciliation:
+    """
+    Compare a manifest with the tags that were read.
+
+    :param manifest: the EPCs that the shipment should hold
+    :param read: the EPCs of the read session
+    :param holders: for EPCs on other shipments' manifests, the reference of that shipment
+    """
+    expected, found = set(manifest), set(read)
+    return Reconciliation(
+        seen=sorted(expected & found),
+        not_seen=sorted(expected - found),
+        strays=[StrayTag(epc, holders.get(epc)) for epc in sorted(found - expected)],
+    )

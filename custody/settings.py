@@ -1,0 +1,172 @@
+"""
+Settings, from the environment alone. Nothing set means the embedded profile: SQLite, files under ``var/``, one process.
+
+Secrets that nobody gave are made on first use and kept under ``var/keys/`` with mode 0600.
+"""
+
+import os
+from pathlib import Path
+
+import dj_database_url
+from csp.constants import NONE, SELF
+from django.utils.translation import gettext_lazy as _
+
+from accounts.secret_files import read_or_make
+from custody.sqlite import use_current_build
+
+use_current_build()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(os.environ.get("CUSTODY_VAR", BASE_DIR / "var"))
+
+# The demo world: `make run` asks for it and leaves a mark, so that later commands know whose database this is. The seed
+# and the tampering commands exist nowhere else.
+DEMO_MARK = VAR_DIR / "demo"
+DEMO = os.environ.get("CUSTODY_DEMO", "1" if DEMO_MARK.exists() else "0") == "1"
+DEBUG = os.environ.get("CUSTODY_DEBUG") == "1"
+SECRET_KEY = os.environ.get("CUSTODY_SECRET_KEY") or read_or_make(VAR_DIR / "keys" / "django-secret")
+ALLOWED_HOSTS = os.environ.get("CUSTODY_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+
+INSTALLED_APPS = [
+    "accounts",
+    "ledger",
+    "shipments",
+    "biometrics",
+    "custody",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "csp",
+    "rest_framework",
+    *(["demo"] if DEMO else []),
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "custody.refused_pages.RefusedPages",
+]
+
+ROOT_URLCONF = "custody.urls"
+WSGI_APPLICATION = "custody.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "custody.navigation.navigation",
+            ],
+        },
+    }
+]
+
+# The database. synchronous=FULL: an entry acknowledged is an entry on disk. IMMEDIATE: a writer waits for the lock at
+# BEGIN instead of failing half-way. recursive_triggers: without it INSERT OR REPLACE passes the append-only triggers.
+DATABASES = {"default": dj_database_url.config(default=f"sqlite:///{VAR_DIR / 'custody.sqlite3'}", conn_max_age=600)}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA recursive_triggers=ON; PRAGMA foreign_keys=ON;"
+        ),
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# The ledger: its name, its key, and the last-signed store, which stands beside the database and never in it.
+LEDGER_ORIGIN = os.environ.get("LEDGER_ORIGIN", "demo.invalid/custody" if DEMO else "localhost/custody")
+LEDGER_KEY_FILE = Path(os.environ.get("LEDGER_KEY_FILE", VAR_DIR / "keys" / "ledger.pem"))
+LEDGER_KEY_PASSPHRASE = os.environ.get("LEDGER_KEY_PASSPHRASE", "")
+LEDGER_LAST_SIGNED_DIR = Path(os.environ.get("LEDGER_LAST_SIGNED_DIR", VAR_DIR / "last-signed"))
+
+# Celery, where a broker is named; otherwise the sealer runs in the process that submitted, right after its commit.
+BROKER_URL = os.environ.get("BROKER_URL", "")
+
+BIOMETRICS_MASTER_KEY_FILE = Path(os.environ.get("BIOMETRICS_MASTER_KEY_FILE", VAR_DIR / "keys" / "biometrics-master"))
+
+READER_CREDENTIAL_KEY_FILE = Path(os.environ.get("READER_CREDENTIAL_KEY_FILE", VAR_DIR / "keys" / "reader-credentials"))
+
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "login"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English"))]  # a language is offered once its catalogue is whole
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "font-src": [SELF],
+        "img-src": [SELF, "data:", "blob:"],  # data: Tabler's form marks; blob: the still before it is sent
+        "media-src": [SELF, "blob:"],  # the camera's live picture
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_REFERRER_POLICY = "same-origin"
+
+# One photo may be 15 MiB; a reader's report has its own cap and is read as a stream.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.access.BearerTokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "custody.api.errors.answer_refusal",
+    "UNAUTHENTICATED_USER": None,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+}

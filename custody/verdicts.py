@@ -1,0 +1,75 @@
+"""Put a stored verdict into a sentence, in the reader's language: what holds, or where the log first fails and how."""
+
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from ledger.models import VerificationRun
+
+_FAULTS = {
+    "policy": gettext_lazy("the pinned key cannot be read"),
+    "checkpoint_missing": gettext_lazy("there are entries and no checkpoint over them"),
+    "checkpoint_signature": gettext_lazy("its signature is not by the pinned key"),
+    "checkpoint_format": gettext_lazy("it is no checkpoint of this log"),
+    "checkpoint_root": gettext_lazy("the entries do not add up to its root"),
+    "format": gettext_lazy("it is not an entry in the one form that the format allows"),
+    "origin": gettext_lazy("it belongs to another log"),
+    "signature": gettext_lazy("its signature is not by the pinned key over these bytes"),
+    "index": gettext_lazy("another entry stands in its place"),
+    "prev": gettext_lazy("it does not continue from the entry before it"),
+    "subject_seq": gettext_lazy("its subject’s own chain skips or repeats"),
+    "subject_prev": gettext_lazy("it does not continue from its subject’s previous entry"),
+    "sealed_at": gettext_lazy("its time is before that of the entry before it"),
+}
+
+
+@dataclass(frozen=True)
+class ToldVerdict:
+    """``state`` is ok, broken or waiting; ``broken_at`` the first bad entry, None where no single one is at fault."""
+
+    state: str
+    word: str
+    sentence: str
+    detail: str = ""
+    broken_at: int | None = None
+    check: str = ""
+    expected: str = ""
+    found: str = ""
+
+
+def tell_verdict(run: VerificationRun) -> ToldVerdict:
+    """Describe what a verification found."""
+    verdict = run.verdict
+    if verdict is None:
+        return ToldVerdict(
+            "waiting",
+            _("Not finished"),
+            _("This verification did not finish."),
+            _("It was stopped before it reached a verdict. Verify again."),
+        )
+    entries, at = verdict["entries"], verdict["broken_at"]
+    if verdict["status"] in ("intact_and_witnessed", "intact_unwitnessed"):
+        sentence = ngettext("Intact: the one entry holds.", "Intact: all %(n)s entries hold.", entries) % {"n": entries}
+        return ToldVerdict("ok", _("Intact"), sentence, _witnessed(verdict["status"]))
+    facts = {"check": verdict["check"], "expected": verdict["expected"], "found": verdict["found"], "broken_at": at}
+    fault = _FAULTS.get(verdict["check"], verdict["check"])
+    if verdict["status"] == "incomplete":
+        sentence = _("Incomplete: entry %(at)s and those after it are missing.") % {"at": at}
+        detail = _("The log holds %(entries)s entries; more were signed.") % {"entries": entries}
+        return ToldVerdict("broken", _("Incomplete"), sentence, detail, **facts)
+    if at is None:
+        sentence = _("Broken at the checkpoint: %(fault)s.") % {"fault": fault}
+        return ToldVerdict("broken", _("Broken"), sentence, **facts)
+    sentence = _("Broken at entry %(at)s: %(fault)s.") % {"at": at, "fault": fault}
+    detail = ngettext("The entry before it holds.", "The %(n)s entries before it hold.", at) % {"n": at} if at else ""
+    return ToldVerdict("broken", _("Broken"), sentence, detail, **facts)
+
+
+def _witnessed(status: str) -> str:
+    if status == "intact_and_witnessed":
+        return _("Witnesses outside this system signed the same checkpoint.")
+    return _(
+        "Each entry is signed and chained, and the tree over them is the one that the checkpoint signs. No witness "
+        "outside this system has countersigned it."
+    )

@@ -1,0 +1,29 @@
+"""Who may receive a shipment: the people whose face can be verified. Names are opened for the screen alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from biometrics.directory import find_by_name, open_names
+from biometrics.models import ConsentPurpose, Person
+
+LISTED = 40
+
+
+@dataclass(frozen=True)
+class Receiver:
+    person: Person
+    name: str
+
+
+def find_receivers(text: str = "") -> list[Person]:
+    """Keep whose name holds every word of ``text`` among those with an active template and a standing consent."""
+    people = Person.objects.filter(
+        templates__active=True, consents__purpose=ConsentPurpose.CUSTODY, consents__withdrawn_at=None
+    )
+    return find_by_name(list(people.distinct()), text)
+
+
+def with_names(people: Sequence[Person]) -> list[Receiver]:
+    """Name ``people`` for the screen, in their order; whose name does not open is left out."""
+    names = open_names(people)
+    return [Receiver(person, names[person.pk]) for person in people if person.pk in names]

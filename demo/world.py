@@ -1,0 +1,227 @@
+"""
+The demo world: two sites, three enrolled persons, three shipments, and sealed handoffs with real faces.
+
+Everything goes through the services that the pages and the API call; no row and no entry is written by hand.
+"""
+
+import secrets
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.roles import Role
+from biometrics.consent import ConsentGiven
+from biometrics.enrolment import enrol_person
+from biometrics.models import Person, PersonKind
+from biometrics.people import register_person
+from biometrics.second_factor import set_pin
+from custody import handoffs
+from custody.errors import FaceNotMatched
+from custody.models import Handoff
+from demo.reframing import reframe
+from shipments.consignments import ManifestLine, Unit, create_consignment, register_party
+from shipments.epc import check_digit, sgtin_to_epc_hex
+from shipments.ingest import record_report
+from shipments.models import Consignment, Direction, Party, Reader
+from shipments.places import create_read_point, create_reader, create_site
+from shipments.simulation import plan_sightings, report_body
+
+PREFIX = "0614141"  # the GS1 company prefix of the Tag Data Standard's own examples
+
+
+@dataclass(frozen=True)
+class Login:
+    """An account of the demo; the password is random and told once."""
+
+    username: str
+    password: str
+    does: str
+
+
+@dataclass(frozen=True)
+class Custodian:
+    """An enrolled person of the demo, with the PIN and the photo that stands for the live face."""
+
+    name: str
+    person: Person
+    pin: str
+    live: bytes
+
+
+@dataclass(frozen=True)
+class World:
+    logins: Sequence[Login]
+    custodians: Sequence[Custodian]
+
+
+def world_exists() -> bool:
+    return Consignment.objects.filter(reference="LRD-1042").exists()
+
+
+def make_world(photos: Path) -> World:
+    """Make the whole world from an empty database. ``photos`` is the folder that ``demo.photos`` filled."""
+    logins = make_logins()
+    supervisor = User.objects.get(username="supervisor")
+    operator = User.objects.get(username="operator")
+    juarez, el_paso = _make_places()
+    elena, victor, marco = custodians = _enrol(photos, supervisor)
+    _untouched, second, third = _make_shipments()
+
+    hand_over(second, to=elena, at=juarez, by=operator)
+    hand_over(second, to=victor, at=el_paso, by=operator)
+    # Somebody else stands before the camera first: the refusal is an entry too.
+    hand_over(third, to=marco, at=juarez, by=operator, impostor=victor.live)
+    return World(logins, custodians)
+
+
+def make_logins() -> list[Login]:
+    """Make or re-key the demo's accounts, each with a new random password."""
+    logins = []
+    for role, does in (
+        (Role.OPERATOR, "hands shipments over at the dock"),
+        (Role.SUPERVISOR, "registers and enrols people, adds shipments and readers"),
+        (Role.AUDITOR, "reads the ledger and verifies it"),
+        (Role.OFFICER, "sees refused handoffs"),
+        (Role.ADMINISTRATOR, "keeps accounts (/admin/), people and places"),
+    ):
+        password = secrets.token_urlsafe(9)
+        user, _ = User.objects.get_or_create(username=role.value, defaults={"role": role})
+        # The Django admin asks for both flags; no other account has them.
+        user.is_staff = user.is_superuser = role == Role.ADMINISTRATOR
+        user.set_password(password)
+        user.save()
+        logins.append(Login(user.username, password, does))
+    return logins
+
+
+def _make_places() -> tuple[Reader, Reader]:
+    readers = []
+    for code, name, digits in (
+        ("JRZ", "Ciudad Juárez yard", f"{PREFIX}00001"),
+        ("ELP", "El Paso warehouse", f"{PREFIX}00002"),
+    ):
+        site = create_site(code=code, name=name, gln=digits + check_digit(digits))
+        dock = create_read_point(site=site, name="Dock 1", direction=Direction.IN, extension="1")
+        create_read_point(site=site, name="Gate", direction=Direction.OUT, extension="2")
+        readers.append(create_reader(read_point=dock, name=f"{code.lower()}-dock-1", dialect="impinj"))
+    return readers[0], readers[1]
+
+
+def _enrol(photos: Path, by: User) -> list[Custodian]:
+    """Enrol three persons. Their names are made up; the portraits are credited in docs/demo.md."""
+    astronaut = (photos / "astronaut.png").read_bytes()
+    biden = (photos / "biden.jpg").read_bytes()
+    portraits = {
+        "Elena Cortés": (
+            PersonKind.DRIVER,
+            [reframe(astronaut, scale=2.4)],
+            reframe(astronaut, degrees=3, crop=0.1, scale=2),
+        ),
+        "Víctor Salas": (PersonKind.WAREHOUSE, [biden], reframe(biden, degrees=-3, crop=0.08, brightness=1.1)),
+        "Marco Ruiz": (
+            PersonKind.DRIVER,
+            [(photos / name).read_bytes() for name in ("obama.jpg", "obama3.jpg")],
+            (photos / "obama_partial_face.jpg").read_bytes(),
+        ),
+    }
+    custodians = []
+    for name, (kind, enrolment, live) in portraits.items():
+        person = register_person(
+            name=name, kind=kind, registered_by=by, consent=ConsentGiven(language="es", text_version="1")
+        )
+        enrol_person(person=person, photos=enrolment, enrolled_by=by)
+        pin = f"{7 + secrets.randbelow(3)}{secrets.randbelow(10**5):05d}"
+        set_pin(person=person, pin=pin)
+        custodians.append(Custodian(name, person, pin, live))
+    return custodians
+
+
+def _make_shipments() -> list[Consignment]:
+    maquila = register_party(name="Maquiladora del Bravo S.A. de C.V.", gln=_gln(3))
+    importer = register_party(name="Franklin Imports LLC", gln=_gln(4))
+    goods = (
+        ("LRD-1042", "Wiring harnesses", 9, 412_000),
+        ("LRD-1043", "Infusion pumps", 6, 96_500),
+        ("LRD-1044", "Printed circuit boards", 4, 58_200),
+    )
+    return [
+        make_shipment(number, reference, description, items, grams, maquila, importer)
+        for number, (reference, description, items, grams) in enumerate(goods, start=1)
+    ]
+
+
+def make_shipment(
+    number: int, reference: str, description: str, items: int, grams: int, consignor: Party, consignee: Party
+) -> Consignment:
+    sscc = f"1{PREFIX}{number:09d}"
+    sscc += check_digit(sscc)
+    gtin = f"1{PREFIX}{80000 + number}"
+    gtin += check_digit(gtin)
+    return create_consignment(
+        reference=reference,
+        consignor=consignor,
+        consignee=consignee,
+        description=description,
+        ucr=f"6MX{PREFIX}{reference.replace('-', '')}",
+        declared_gross_mass_g=grams,
+        units=[Unit(sscc=sscc, company_prefix_length=len(PREFIX))],
+        manifest=[
+            ManifestLine(
+                epc=sgtin_to_epc_hex(gtin, 1000 * number + item, len(PREFIX)),
+                description=f"{description}, carton {item}",
+                unit_sscc=sscc,
+            )
+            for item in range(1, items + 1)
+        ],
+    )
+
+
+def hand_over(
+    consignment: Consignment, *, to: Custodian, at: Reader, by: User, impostor: bytes | None = None
+) -> Handoff:
+    """One handoff from the scan to the entry, with the reads that the dock's reader would post."""
+    handoff = handoffs.open_handoff(
+        shipment=consignment.units.get().sscc,
+        receiver=to.person,
+        read_point=at.read_point,
+        opened_by=by,
+        attempt=uuid.uuid4(),
+    )
+    read(consignment, at)
+    handoffs.reconcile_handoff(handoff=handoff, by=by)
+    if impostor is not None:
+        try:
+            _show_face(handoff, impostor, by)
+        except FaceNotMatched:
+            pass
+        else:
+            raise AssertionError("the impostor's face matched")
+    _show_face(handoff, to.live, by)
+    return handoffs.accept_handoff(handoff=handoff, by=by, pin=to.pin)
+
+
+def read(consignment: Consignment, reader: Reader) -> None:
+    """Post what ``reader`` sees of the shipment's tags, in its own dialect, through the real ingest."""
+    tags = list(consignment.manifest.values_list("epc_hex", flat=True))
+    spacing_ns = 10_000_000
+    sightings = plan_sightings(tags, miss=0, stray=0, seed=1)
+    body = report_body(
+        "impinj", sightings, first_ns=time.time_ns() - len(sightings) * spacing_ns, spacing_ns=spacing_ns
+    )
+    record_report(reader=reader, body=body, content_type="application/json", received_at=timezone.now())
+
+
+def _show_face(handoff: Handoff, photo: bytes, by: User) -> None:
+    handoffs.verify_receiver(
+        handoff=handoff, photo=photo, captured_at=timezone.now(), device="demo: a photo in place of a camera", by=by
+    )
+
+
+def _gln(number: int) -> str:
+    digits = f"{PREFIX}{number:05d}"
+    return digits + check_digit(digits)

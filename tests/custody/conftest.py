@@ -1,0 +1,129 @@
+"""A dock with a reader, two enrolled persons with real faces, and two shipments: made through the real services."""
+
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import User
+from biometrics.consent import ConsentGiven
+from biometrics.enrolment import enrol_person
+from biometrics.models import Person, PersonKind
+from biometrics.people import register_person
+from biometrics.second_factor import set_pin
+from custody import handoffs
+from custody.models import Handoff
+from demo.reframing import reframe
+from shipments.consignments import ManifestLine, Unit, create_consignment, register_party
+from shipments.epc import check_digit, sgtin_to_epc_hex
+from shipments.ingest import record_report
+from shipments.models import Consignment, Reader
+from shipments.places import create_read_point, create_reader, create_site
+from shipments.simulation import Sighting, report_body
+
+PREFIX = "0614141"
+PIN = "804215"
+
+
+@dataclass
+class Dock:
+    """Dock 1 and its reader, Beto who works there, Marco and Elena who may take custody."""
+
+    reader: Reader
+    beto: User
+    marco: Person
+    elena: Person
+    photos: Path
+    shipment: Consignment
+    other: Consignment
+
+    def photo(self, name: str) -> bytes:
+        return (self.photos / name).read_bytes()
+
+    @property
+    def marcos_face(self) -> bytes:
+        return self.photo("obama_partial_face.jpg")
+
+    @property
+    def elenas_face(self) -> bytes:
+        return reframe(self.photo("astronaut.png"), degrees=3, crop=0.1, scale=2)
+
+    def tags(self, consignment: Consignment | None = None) -> list[str]:
+        return list((consignment or self.shipment).manifest.values_list("epc_hex", flat=True))
+
+    def read(self, *epcs: str) -> None:
+        """Let the dock's reader post these tags."""
+        sightings = [Sighting(epc, antenna=1, rssi_cdbm=-5500) for epc in epcs]
+        body = report_body("impinj", sightings, first_ns=time.time_ns(), spacing_ns=10**6)
+        record_report(reader=self.reader, body=body, content_type="application/json", received_at=timezone.now())
+
+    def open(
+        self, *, receiver: Person | None = None, shipment: str = "LRD-1042", attempt: uuid.UUID | None = None
+    ) -> Handoff:
+        return handoffs.open_handoff(
+            shipment=shipment,
+            receiver=receiver or self.marco,
+            read_point=self.reader.read_point,
+            opened_by=self.beto,
+            attempt=attempt or uuid.uuid4(),
+        )
+
+    def reconciled(self, **opening: object) -> Handoff:
+        handoff = self.open(**opening)
+        self.read(*self.tags(handoff.consignment))
+        return handoffs.reconcile_handoff(handoff=handoff, by=self.beto)
+
+    def show_face(self, handoff: Handoff, photo: bytes) -> None:
+        handoffs.verify_receiver(
+            handoff=handoff, photo=photo, captured_at=timezone.now(), device="tablet at dock 1", by=self.beto
+        )
+
+    def accepted(self, *, receiver: Person | None = None, **opening: object) -> Handoff:
+        receiver = receiver or self.marco
+        handoff = self.reconciled(receiver=receiver, **opening)
+        self.show_face(handoff, self.marcos_face if receiver == self.marco else self.elenas_face)
+        return handoffs.accept_handoff(handoff=handoff, by=self.beto, pin=PIN)
+
+
+def _enrolled(name: str, photos: list[bytes], by: User) -> Person:
+    person = register_person(
+        name=name, kind=PersonKind.DRIVER, registered_by=by, consent=ConsentGiven(language="en", text_version="1")
+    )
+    enrol_person(person=person, photos=photos, enrolled_by=by)
+    set_pin(person=person, pin=PIN)
+    return person
+
+
+def _shipment(reference: str, number: int, items: int) -> Consignment:
+    sscc = f"1{PREFIX}{number:09d}"
+    gtin = f"1{PREFIX}{80000 + number}"
+    gtin += check_digit(gtin)
+    return create_consignment(
+        reference=reference,
+        consignor=register_party(name=f"Consignor of {reference}"),
+        consignee=register_party(name=f"Consignee of {reference}"),
+        description="Wiring harnesses",
+        units=[Unit(sscc=sscc + check_digit(sscc), company_prefix_length=len(PREFIX))],
+        manifest=[
+            ManifestLine(epc=sgtin_to_epc_hex(gtin, number * 100 + item, len(PREFIX)), description=f"Carton {item}")
+            for item in range(1, items + 1)
+        ],
+    )
+
+
+@pytest.fixture
+def dock(beto: User, photos: Path, settings, tmp_path: Path) -> Dock:
+    site = create_site(code="JRZ", name="Ciudad Juárez yard", gln="0614141000012")
+    read_point = create_read_point(site=site, name="Dock 1", direction="in", extension="1")
+    return Dock(
+        reader=create_reader(read_point=read_point, name="jrz-dock-1"),
+        beto=beto,
+        marco=_enrolled("Marco Ruiz", [(photos / name).read_bytes() for name in ("obama.jpg", "obama3.jpg")], beto),
+        elena=_enrolled("Elena Cortés", [reframe((photos / "astronaut.png").read_bytes(), scale=2.4)], beto),
+        photos=photos,
+        shipment=_shipment("LRD-1042", 1, 3),
+        other=_shipment("LRD-1043", 2, 2),
+    )
