@@ -109,6 +109,7 @@ class EvidenceKind(models.TextChoices):
     PHOTO = "photo", _("Enrolment photo")
     PROBE = "probe", _("Probe")
     TEMPLATE = "template", _("Template")
+    NOTE = "note", _("Note")
 
 
 class Evidence(models.Model):

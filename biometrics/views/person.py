@@ -1,18 +1,207 @@
-from typing import Any
+"""One person: what is on file, and the three acts that make them able to take custody: photos, PIN, badge."""
 
-from django.http import Http404, HttpRequest, HttpResponse
+import uuid
+from dataclasses import dataclass
+from typing import Any, cast
 
-def person(request: HttpRequest, **at: Any) -> HttpResponse:
-    raise Http404
+import segno
+from django import forms
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_http_methods
+
+from accounts.access import capability_required
+from accounts.models import User
+from accounts.roles import Capability
+from biometrics.consent import standing_consent
+from biometrics.directory import open_names
+from biometrics.enrolment import LEAST_PHOTOS, MOST_PHOTOS, enrol_person
+from biometrics.errors import ConsentMissing
+from biometrics.models import Badge, Person, Verification
+from biometrics.second_factor import PIN_DIGITS, issue_badge, set_pin
+from ledger.tlog.errors import NotCanonical
+from refusals import Refusal
+
+PER_PAGE = 50
 
 
-def enrol(request: HttpRequest, **at: Any) -> HttpResponse:
-    raise Http404
+@dataclass(frozen=True)
+class VerificationRow:
+    """A verification without its figures: how near a face came is nothing for a screen in a warehouse."""
+
+    verification: Verification
+    device: str
 
 
-def pin(request: HttpRequest, **at: Any) -> HttpResponse:
-    raise Http404
+@require_GET
+@capability_required(Capability.SEE_PEOPLE)
+def person(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
+    found = _find(person_id)
+    user = cast(User, request.user)
+    page = Paginator(found.verifications.select_related("requested_by"), PER_PAGE).get_page(request.GET.get("page"))
+    consents = list(found.consents.select_related("recorded_by"))
+    templates = list(found.templates.select_related("enrolled_by", "statement"))
+    return render(
+        request,
+        "biometrics/person.html",
+        {
+            "person": found,
+            "name": _name(found),
+            "consents": consents,
+            "consented": any(consent.withdrawn_at is None for consent in consents),
+            "templates": templates,
+            "enrolled": any(template.active for template in templates),
+            "pin": getattr(found, "pin", None),
+            "badge": _valid_badge(found),
+            "page": page,
+            "verifications": [VerificationRow(row, _device(row)) for row in page.object_list],
+            "may_manage": user.may(Capability.MANAGE_PEOPLE),
+            "may_read_ledger": user.may(Capability.READ_LEDGER),
+        },
+    )
 
 
-def badge(request: HttpRequest, **at: Any) -> HttpResponse:
-    raise Http404
+# Photos ------------------------------------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "POST"])
+@capability_required(Capability.MANAGE_PEOPLE)
+def enrol(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
+    """Photos become a template. By htmx a refusal alone is answered, so that the photos taken stay on the page."""
+    found = _find(person_id)
+    if request.method == "GET":
+        return _ask_photos(request, found)
+    photos = [file.read() for file in request.FILES.getlist("photos")]
+    try:
+        template = enrol_person(person=found, photos=photos, enrolled_by=cast(User, request.user))
+    except Refusal as refusal:
+        return _ask_photos(request, found, refusal)
+    messages.success(request, _("The face is enrolled: version %(n)s of the template.") % {"n": template.version})
+    page = reverse("person", args=[found.pk])
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=204, headers={"HX-Redirect": page})
+    return redirect(page)
+
+
+def _ask_photos(request: HttpRequest, found: Person, refusal: Refusal | None = None) -> HttpResponse:
+    partly = bool(request.headers.get("HX-Request"))
+    return render(
+        request,
+        "biometrics/enrol_answer.html" if partly else "biometrics/enrol.html",
+        {
+            "person": found,
+            "name": _name(found),
+            "consented": _consented(found),
+            "again": found.templates.exists(),
+            "least": LEAST_PHOTOS,
+            "most": MOST_PHOTOS,
+            "refusal": refusal,
+            "photo": refusal.facts.get("photo", "") if refusal else "",
+            "other": refusal.facts.get("person", "") if refusal else "",
+        },
+        # Of the answers that are no success, the page takes in 409 and 422 alone.
+        status=422 if refusal else 200,
+    )
+
+
+# The other factor --------------------------------------------------------------------------------------------------
+
+
+class PinForm(forms.Form):
+    pin = forms.CharField(
+        label=gettext_lazy("New PIN"),
+        max_length=64,
+        strip=True,
+        widget=forms.PasswordInput(attrs={"inputmode": "numeric", "autocomplete": "new-password"}),
+    )
+    again = forms.CharField(
+        label=gettext_lazy("The same PIN again"),
+        max_length=64,
+        strip=True,
+        widget=forms.PasswordInput(attrs={"inputmode": "numeric", "autocomplete": "new-password"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if "pin" in cleaned and "again" in cleaned and cleaned["pin"] != cleaned["again"]:
+            self.add_error("again", _("The two differ. Type the same PIN twice."))
+        return cleaned
+
+
+@require_http_methods(["GET", "POST"])
+@capability_required(Capability.MANAGE_PEOPLE)
+def pin(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
+    found, refusal = _find(person_id), None
+    form = PinForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            set_pin(person=found, pin=form.cleaned_data["pin"])
+        except Refusal as refused:
+            refusal = refused
+        else:
+            messages.success(request, _("The PIN of %(name)s is set.") % {"name": _name(found)})
+            return redirect("person", found.pk)
+    least, most = PIN_DIGITS
+    context = {
+        "person": found,
+        "name": _name(found),
+        "form": form,
+        "refusal": refusal,
+        "replaces": hasattr(found, "pin"),
+        "least": least,
+        "most": most,
+    }
+    return render(request, "biometrics/pin.html", context, status=422 if refusal or form.errors else 200)
+
+
+@require_http_methods(["GET", "POST"])
+@capability_required(Capability.MANAGE_PEOPLE)
+def badge(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
+    """Issue a badge and show it in this answer alone: a redirect would have to keep the code somewhere."""
+    found = _find(person_id)
+    context = {"person": found, "name": _name(found), "valid": _valid_badge(found)}
+    if request.method == "POST":
+        code = issue_badge(person=found)
+        context |= {"code": code, "qr": _qr(code)}
+    response = render(request, "biometrics/badge.html", context)
+    add_never_cache_headers(response)
+    return response
+
+
+def _qr(code: str) -> str:
+    """Return the code as a QR image in a ``data:`` address: it is on no disk and in no cache."""
+    return str(segno.make_qr(code, error="m").svg_data_uri(scale=4, border=4, light="white"))
+
+
+def _find(person_id: uuid.UUID) -> Person:
+    return get_object_or_404(Person.objects.select_related("registered_by", "pin"), pk=person_id)
+
+
+def _name(found: Person) -> str:
+    return open_names([found]).get(found.pk, "") or _("Name cannot be opened")
+
+
+def _valid_badge(found: Person) -> Badge | None:
+    return found.badges.filter(revoked_at=None).first()
+
+
+def _consented(found: Person) -> bool:
+    try:
+        standing_consent(found)
+    except ConsentMissing:
+        return False
+    return True
+
+
+def _device(verification: Verification) -> str:
+    try:
+        device = verification.record.get("device", "")
+    except (NotCanonical, AttributeError):
+        return _("The record cannot be read")
+    return device if isinstance(device, str) else ""

@@ -1,0 +1,97 @@
+"""
+A shipment as a clerk enters it: parties by name or GLN, units and manifest as text. All of it is taken or nothing is.
+
+Trusts no text: whatever cannot be used is named, and the caller still holds all that was typed.
+"""
+
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from shipments.consignments import (
+    ConsignmentRefused,
+    PartyRefused,
+    Unit,
+    create_consignment,
+    parse_manifest,
+    register_party,
+)
+from shipments.models import Consignment, Party
+
+
+class ManifestMissing(ConsignmentRefused):
+    code = "manifest_missing"
+    message = _("The shipment was not saved: its manifest names no tag. Type one on each line, or choose a file.")
+
+
+@dataclass(frozen=True)
+class PartyNamed:
+    """A party as typed; the GLN decides where there is one, the name otherwise."""
+
+    name: str
+    gln: str = ""
+
+
+def take_in_shipment(
+    *,
+    reference: str,
+    consignor: PartyNamed,
+    consignee: PartyNamed,
+    description: str,
+    manifest: str,
+    units: str = "",
+    ucr: str = "",
+    declared_gross_mass_g: int | None = None,
+) -> Consignment:
+    """
+    Open a shipment, and put parties on file that are not yet.
+
+    :param manifest: as :func:`shipments.consignments.parse_manifest` reads it
+    :param units: one SSCC on each line, with the number of its tag behind a comma where it carries one
+    :raises Refusal: manifest_missing, and what ``parse_manifest``, ``register_party`` and ``create_consignment`` raise
+    """
+    lines = parse_manifest(manifest)
+    if not lines:
+        raise ManifestMissing
+    with transaction.atomic():
+        return create_consignment(
+            reference=reference,
+            consignor=_on_file(consignor),
+            consignee=_on_file(consignee),
+            description=description,
+            manifest=lines,
+            units=_read_units(units),
+            ucr=ucr,
+            declared_gross_mass_g=declared_gross_mass_g,
+        )
+
+
+def _on_file(named: PartyNamed) -> Party:
+    name, gln = " ".join(named.name.split()), "".join(named.gln.split())
+    if gln:
+        known = Party.objects.filter(gln=gln).first()
+        if known is None:
+            return register_party(name=name, gln=gln)
+        if known.name.casefold() != name.casefold():
+            raise PartyRefused(
+                name=name,
+                problem=_("GLN %(gln)s belongs to %(holder)s. Enter that name, or the GLN of %(name)s.")
+                % {"gln": gln, "holder": known.name, "name": name},
+            )
+        return known
+    same = list(Party.objects.filter(name__iexact=name).order_by("gln", "pk")[:2])
+    # Those without a GLN sort first: with one of them the bare name is no riddle.
+    if len(same) == 2 and same[0].gln:
+        raise PartyRefused(name=name, problem=_("several parties have this name. Enter the GLN of the one meant."))
+    return same[0] if same else register_party(name=name)
+
+
+def _read_units(text: str) -> list[Unit]:
+    units = []
+    for line in text.splitlines():
+        sscc, _comma, epc = line.partition(",")
+        digits = "".join(sscc.split()).removeprefix("(00)")
+        if digits or epc.strip():
+            units.append(Unit(sscc=digits, epc=epc.strip()))
+    return units
