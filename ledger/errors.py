@@ -34,6 +34,14 @@ class LogForked(SealingStopped):
         super().__init__(f"The tree over the first {size} entries was signed as {expected}, the database has {found}.")
 
 
+class EntryChanged(SealingStopped):
+    def __init__(self, *, index: int, expected: str, found: str) -> None:
+        super().__init__(
+            f"Entry {index} was sealed with leaf hash {expected} and now has {found}: it was changed in the database. "
+            "Nothing is chained to it until it is as it was."
+        )
+
+
 class LastSignedMissing(SealingStopped):
     def __init__(self, *, folder: str, size: int) -> None:
         super().__init__(

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Max
 
-from ledger.errors import LastSignedMissing, LogForked, LogWentBack
+from ledger.errors import EntryChanged, LastSignedMissing, LogForked, LogWentBack
 from ledger.keys import load_signer
 from ledger.last_signed import LastSignedStore, open_store
 from ledger.models import Checkpoint, Entry, LogHead, Statement
@@ -56,6 +56,7 @@ def seal_pending(*, limit: int = 256) -> Checkpoint | None:
     :raises LogWentBack: if the database holds fewer entries than were once signed
     :raises LogForked: if what was signed is not what the database holds
     :raises LastSignedMissing: if checkpoints exist but the last-signed store is gone
+    :raises EntryChanged: if an entry that the next one would chain to is not what was sealed
     """
     store = open_store()
     with store.exclusive():
@@ -104,7 +105,7 @@ def _refuse_if_behind(head: LogHead, store: LastSignedStore) -> None:
 def _store_entries(pending: Sequence[Statement], frontier: Frontier, signer: Signer) -> None:
     """Give each statement its index, chain it, sign it and store it; ``frontier`` grows by what was stored."""
     last = Entry.objects.order_by("-index").first()
-    prev = bytes(last.leaf_hash).hex() if last else tlog_entry.ZERO_HASH
+    prev = _checked_leaf_hash(last) if last else tlog_entry.ZERO_HASH
     # Never before the previous entry's time, even where the machine's clock was set back.
     now = max(datetime.now(UTC), last.sealed_at) if last else datetime.now(UTC)
     sealed_at = format_time(now)
@@ -162,9 +163,17 @@ def _subject_heads(subjects: set[str]) -> dict[str, tuple[int, str]]:
         .values_list("newest", flat=True)
     )
     return {
-        entry.subject: (entry.subject_seq + 1, bytes(entry.leaf_hash).hex())
-        for entry in Entry.objects.filter(index__in=list(newest)).only("subject", "subject_seq", "leaf_hash")
+        entry.subject: (entry.subject_seq + 1, _checked_leaf_hash(entry))
+        for entry in Entry.objects.filter(index__in=list(newest))
     }
+
+
+def _checked_leaf_hash(entry: Entry) -> str:
+    """Hash the stored note again: what an insider wrote into a column must not be chained to and signed for good."""
+    stored, found = bytes(entry.leaf_hash).hex(), leaf_hash(bytes(entry.note)).hex()
+    if stored != found:
+        raise EntryChanged(index=entry.index, expected=stored, found=found)
+    return found
 
 
 def _publish(frontier: Frontier, store: LastSignedStore) -> Checkpoint:

@@ -29,12 +29,15 @@ def verify_log(*, policy: Policy, on_progress: Callable[[int], None] | None = No
 
     Memory stays flat: notes are streamed from the database.
     """
+    # Read first: entries are committed before the store moves, so a batch sealed meanwhile cannot make it look ahead.
+    signed = open_store().read()
     newest = Checkpoint.objects.first()
     verdict = verify_entries(
         _notes(), checkpoint=bytes(newest.note) if newest else None, policy=policy, on_progress=on_progress
     )
-    signed = open_store().read()
-    if verdict.intact and signed is not None and signed.size > verdict.entries:
+    if signed is None or not (verdict.intact or verdict.check == "empty"):
+        return verdict
+    if signed.size > verdict.entries:
         return replace(
             verdict,
             status="incomplete",
@@ -42,6 +45,10 @@ def verify_log(*, policy: Policy, on_progress: Callable[[int], None] | None = No
             check="last_signed",
             expected=f"{signed.size} entries, as the last-signed store holds",
             found=f"{verdict.entries} entries in the database",
+        )
+    if signed.size == verdict.size and signed.root.hex() != verdict.root:
+        return replace(
+            verdict, status="broken", check="last_signed_root", expected=signed.root.hex(), found=verdict.root
         )
     return verdict
 
@@ -54,6 +61,8 @@ def run_verification(*, requested_by: User) -> VerificationRun:
         "status": verdict.status,
         "sentence": verdict.sentence(),
         "entries": verdict.entries,
+        "size": verdict.size,
+        "uncovered": verdict.uncovered,
         "broken_at": verdict.broken_at,
         "check": verdict.check,
         "expected": verdict.expected,

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from ledger import append_only, sealing
-from ledger.errors import LastSignedMissing, LogForked, LogWentBack, SigningKeyMissing
+from ledger.errors import EntryChanged, LastSignedMissing, LogForked, LogWentBack, SigningKeyMissing
 from ledger.last_signed import LastSignedStore, open_store
 from ledger.models import Checkpoint, Entry, LogHead, Statement
 from ledger.sealing import seal_all, seal_pending
@@ -234,3 +234,19 @@ def test_a_statement_of_long_ago_is_still_found(submit_one):
     submit_one()
     seal_all()
     assert Statement.objects.get(pk=late.pk).entry is not None
+
+
+@pytest.mark.parametrize("column", ["note", "leaf_hash"])
+def test_nothing_is_chained_to_an_entry_that_was_changed(submit_one, column):
+    shipment = uuid.uuid4().urn
+    submit_one(subject=shipment)
+    submit_one()
+    seal_pending()
+    append_only.disarm(connection)
+    Entry.objects.filter(index=1).update(**{column: b"x" * 32})
+    append_only.arm(connection)
+    submit_one(subject=shipment)
+    with pytest.raises(EntryChanged, match="Entry 1 was sealed"):
+        seal_pending()
+    assert Entry.objects.count() == 3
+    assert Statement.objects.filter(entry__isnull=True).count() == 1
