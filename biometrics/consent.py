@@ -53,6 +53,15 @@ def _texts() -> dict[tuple[str, str, str], ConsentText]:
     return texts
 
 
+def current_texts(*, purpose: str = ConsentPurpose.CUSTODY) -> list[ConsentText]:
+    """Return the current text in each language that it is written in, whatever languages the pages speak."""
+    return [
+        text
+        for (of_purpose, version, _language), text in sorted(_texts().items())
+        if (of_purpose, version) == (str(purpose), CURRENT_VERSION)
+    ]
+
+
 def read_consent_text(
     *, language: str, version: str = CURRENT_VERSION, purpose: str = ConsentPurpose.CUSTODY
 ) -> ConsentText:

@@ -91,7 +91,7 @@ def _record(verification: Verification, face: Face, point: OperatingPoint, conse
         "distance_e4": verification.distance_e4,
         "threshold_e4": point.threshold_e4,
         "metric": point.metric,
-        "k": point.k,
+        "k": verification.template.k,
         "m": point.m,
         "target_fmr": point.target_fmr,
         "dataset": point.dataset,

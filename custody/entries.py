@@ -10,6 +10,7 @@ from typing import Any
 from accounts.models import User
 from biometrics.models import Person
 from custody.models import Handoff, Refused
+from custody.reconciliation import LISTED
 from ledger.tlog.times import format_time
 from shipments.models import Consignment, ReadPoint
 
@@ -26,10 +27,10 @@ def handoff_body(handoff: Handoff, *, operator: User) -> dict[str, Any]:
         **handoff.reconciliation,
     }
     # One session that misses a tag is weak evidence: the tag is listed as not seen, and is missing only after a second.
-    missing = reads["not_seen"] if handoff.sessions > 1 else []
+    missing = reads["expected"] - reads["seen"] if handoff.sessions > 1 else 0
     exceptions = [
-        {"code": code, "items": len(items), "accepted_by": operator.pk.urn}
-        for code, items in (("missing_tag", missing), ("unexpected_tag", reads["unexpected"]))
+        {"code": code, "items": items, "accepted_by": operator.pk.urn}
+        for code, items in (("missing_tag", missing), ("unexpected_tag", reads["unexpected_total"]))
         if items
     ]
     return {
@@ -71,13 +72,14 @@ def refusal_body(refused: Refused, *, to_person: Person, read_point: ReadPoint, 
     if refused.note is not None:
         body["note"] = refused.note.commitment
     if items:
-        body["items"] = items
+        body["items"] = items[:LISTED]
+        body["items_total"] = len(items)
     return body
 
 
 def _goods(consignment: Consignment) -> dict[str, Any]:
     units = list(consignment.units.order_by("sscc").values_list("sscc", flat=True))
-    goods: dict[str, Any] = {"reference": consignment.reference, "sscc": units, "units": len(units)}
+    goods: dict[str, Any] = {"reference": consignment.reference, "sscc": units[:LISTED], "units": len(units)}
     if consignment.ucr:
         goods["ucr"] = consignment.ucr
     if consignment.mrn:

@@ -138,7 +138,8 @@ def reconcile_handoff(*, handoff: Handoff, by: User) -> Handoff:
             handoff.reconciled_at = timezone.now()
             handoff.reconciliation = result.summary()
             handoff.reconciliation_sha256 = attachments.store(
-                canonical.encode(result.document()), media_type="application/json"
+                canonical.encode(result.document(units=list(handoff.consignment.units.values_list("sscc", flat=True)))),
+                media_type="application/json",
             )
         handoff.save()
         if not strays:

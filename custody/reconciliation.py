@@ -41,13 +41,18 @@ class Reconciliation:
     def of_other_shipments(self) -> Sequence[StrayTag]:
         return [stray for stray in self.strays if stray.shipment]
 
-    def document(self) -> dict[str, object]:
-        """The whole result, item by item: the attachment that the entry names by its digest."""
+    def document(self, *, units: Sequence[str]) -> dict[str, object]:
+        """
+        The whole result, item by item: the attachment that the entry names by its digest.
+
+        :param units: the SSCCs of the shipment's logistic units
+        """
         return {
             "expected": self.expected,
             "grade": self.grade,
             "not_seen": list(self.not_seen),
             "seen": list(self.seen),
+            "sscc": sorted(units),
             "unexpected": [
                 {"epc": stray.epc_hex, "shipment": stray.shipment} if stray.shipment else {"epc": stray.epc_hex}
                 for stray in self.strays
@@ -63,6 +68,7 @@ class Reconciliation:
             "not_seen": list(self.not_seen[:LISTED]),
             "seen": len(self.seen),
             "unexpected": [stray.epc_hex for stray in self.strays[:LISTED]],
+            "unexpected_total": len(self.strays),
         }
 
 

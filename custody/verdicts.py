@@ -11,7 +11,10 @@ _FAULTS = {
     "policy": gettext_lazy("the pinned key cannot be read"),
     "checkpoint_missing": gettext_lazy("there are entries and no checkpoint over them"),
     "checkpoint_signature": gettext_lazy("its signature is not by the pinned key"),
-    "checkpoint_format": gettext_lazy("it is no checkpoint of this log"),
+    "checkpoint_format": gettext_lazy("it is not a checkpoint in the one form that the format allows"),
+    "checkpoint_origin": gettext_lazy("it is of another log"),
+    "last_signed_root": gettext_lazy("the entries do not add up to the root that was last signed"),
+    "kind": gettext_lazy("its kind is not one that may stand there"),
     "checkpoint_root": gettext_lazy("the entries do not add up to its root"),
     "format": gettext_lazy("it is not an entry in the one form that the format allows"),
     "origin": gettext_lazy("it belongs to another log"),
@@ -48,16 +51,24 @@ def tell_verdict(run: VerificationRun) -> ToldVerdict:
             _("This verification did not finish."),
             _("It was stopped before it reached a verdict. Verify again."),
         )
-    entries, at = verdict["entries"], verdict["broken_at"]
+    entries, at, uncovered = verdict["entries"], verdict["broken_at"], verdict["uncovered"]
     if verdict["status"] in ("intact_and_witnessed", "intact_unwitnessed"):
         sentence = ngettext("Intact: the one entry holds.", "Intact: all %(n)s entries hold.", entries) % {"n": entries}
+        if uncovered:
+            sentence += " " + ngettext(
+                "%(n)s of them awaits its checkpoint.", "%(n)s of them await their checkpoint.", uncovered
+            ) % {"n": uncovered}
         return ToldVerdict("ok", _("Intact"), sentence, _witnessed(verdict["status"]))
     facts = {"check": verdict["check"], "expected": verdict["expected"], "found": verdict["found"], "broken_at": at}
     fault = _FAULTS.get(verdict["check"], verdict["check"])
+    if verdict["check"] == "empty":
+        return ToldVerdict("waiting", _("Empty"), _("The log has no entry yet, so that nothing was verified."))
     if verdict["status"] == "incomplete":
         sentence = _("Incomplete: entry %(at)s and those after it are missing.") % {"at": at}
         detail = _("The log holds %(entries)s entries; more were signed.") % {"entries": entries}
         return ToldVerdict("broken", _("Incomplete"), sentence, detail, **facts)
+    if verdict["check"] == "policy":
+        return ToldVerdict("broken", _("Not verified"), _("Nothing was verified: the key cannot be read."), **facts)
     if at is None:
         sentence = _("Broken at the checkpoint: %(fault)s.") % {"fault": fault}
         return ToldVerdict("broken", _("Broken"), sentence, **facts)

@@ -3,7 +3,6 @@
 from typing import Any, cast
 
 from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -14,7 +13,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.access import capability_required
 from accounts.models import User
 from accounts.roles import Capability
-from biometrics.consent import CURRENT_VERSION, ConsentGiven, read_consent_text
+from biometrics.consent import CURRENT_VERSION, ConsentGiven, current_texts
 from biometrics.models import Person, PersonKind, Retention
 from biometrics.people import MAX_NAME, register_person
 from refusals import Refusal
@@ -31,7 +30,7 @@ class PersonForm(forms.Form):
         label=gettext_lazy("What the person does"), choices=[("", gettext_lazy("Choose")), *PersonKind.choices]
     )
     retention = forms.ChoiceField(label=gettext_lazy("How long name and photos are kept"), choices=Retention.choices)
-    language = forms.ChoiceField(choices=settings.LANGUAGES)
+    language = forms.ChoiceField(choices=lambda: [(text.language, text.language) for text in current_texts()])
     text_version = forms.CharField(max_length=16)
     agreed = forms.BooleanField(
         error_messages={
@@ -74,7 +73,7 @@ def _ask(request: HttpRequest, form: PersonForm, refusal: Refusal | None = None)
             "paragraphs": text.text.strip().split("\n\n"),
             "name": get_language_info(text.language)["name_local"].capitalize(),
         }
-        for text in (read_consent_text(language=code) for code, _name in settings.LANGUAGES)
+        for text in current_texts()
     ]
     return render(
         request,

@@ -7,7 +7,7 @@ Each step is a POST that makes one service call and goes back to that address; a
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache, wraps
+from functools import wraps
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -30,6 +30,7 @@ from django.utils.translation import gettext as _
 from accounts.access import capability_required
 from accounts.models import User
 from accounts.roles import Capability
+from biometrics.directory import open_names
 from biometrics.errors import NotEnrolled
 from biometrics.models import Person, Verification
 from biometrics.people import display_name
@@ -37,8 +38,9 @@ from biometrics.second_factor import find_by_badge
 from custody import errors, handoffs
 from custody.models import OPEN_STATES, Handoff, HandoffState
 from custody.narrative import Directory, tell_refused
-from custody.views.receivers import LISTED, Receiver, enrolled_people, named
+from custody.views.receivers import LISTED, find_receivers, with_names
 from custody.views.tag_rows import scanned_row, tag_rows
+from ledger.models import Statement
 from refusals import Refusal
 from shipments.consignments import find_shipment
 from shipments.models import Consignment, RawReport, ReadPoint, ReadSession
@@ -53,6 +55,18 @@ PAGES = {
     HandoffState.REFUSED: "custody/handoff_closed.html",
     HandoffState.CANCELLED: "custody/handoff_closed.html",
 }
+
+
+def _reload_if_logged_out(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Let a page whose session has ended go to the log-in as a whole: htmx would put that page into a part of it."""
+
+    @wraps(view)
+    def live(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if "HX-Request" in request.headers and not request.user.is_authenticated:
+            return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+        return view(request, *args, **kwargs)
+
+    return live
 
 
 # The list ----------------------------------------------------------------------------------------------------------
@@ -70,13 +84,14 @@ def handoff_list(request: HttpRequest) -> HttpResponse:
     if state in closed_states:
         closed = closed.filter(state=state)
     page = Paginator(closed, PER_PAGE).get_page(request.GET.get("page"))
-    name = cache(_name_of)
+    opened = list(known.filter(state__in=OPEN_STATES))
+    names = open_names({handoff.to_person for handoff in [*opened, *page]})
     return render(
         request,
         "custody/handoff_list.html",
         {
-            "open_handoffs": [_summary(row, name) for row in known.filter(state__in=OPEN_STATES)],
-            "closed_handoffs": [_summary(row, name) for row in page],
+            "open_handoffs": [_summary(row, names) for row in opened],
+            "closed_handoffs": [_summary(row, names) for row in page],
             "page": page,
             "query": urlencode({"shipment": reference, "state": state}),
             "reference": reference,
@@ -86,11 +101,13 @@ def handoff_list(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _summary(handoff: Handoff, name: Callable[[Person], str]) -> dict[str, Any]:
+def _summary(handoff: Handoff, names: dict[uuid.UUID, str]) -> dict[str, Any]:
+    statement = _statement(handoff)
     return {
         "handoff": handoff,
-        "receiver": name(handoff.to_person),
-        "entry": handoff.statement.entry if handoff.statement else None,
+        "receiver": names.get(handoff.to_person_id, _("a person whose name does not open")),
+        "waiting": statement is not None and statement.entry_id is None,
+        "entry": statement.entry_id if statement else None,
     }
 
 
@@ -109,6 +126,7 @@ class OpenForm(forms.Form):
     attempt = forms.UUIDField()
 
 
+@_reload_if_logged_out
 @capability_required(Capability.HAND_OFF)
 def new(request: HttpRequest) -> HttpResponse:
     """Two scans open a handoff: the shipment's label, then the receiver's badge (or the name, from the list)."""
@@ -158,12 +176,12 @@ def _find_receiver(request: HttpRequest) -> HttpResponse:
     who = request.POST.get("who", "").strip()
     if read_point is None:
         return redirect(f"{reverse('handoff_new')}?{urlencode({'shipment': shipment.reference})}")
-    found = named(enrolled_people(), who)
+    found = find_receivers(who)
     if request.headers.get("HX-Request"):
         return render(request, "custody/handoff_people.html", _people(shipment, found, chosen=None))
     person = find_by_badge(who) if who else None
     if person is None and len(found) == 1:
-        person = found[0].person
+        person = found[0]
     if person is not None:
         return redirect(_address(shipment, read_point, person))
     sentence = "" if found else _("No enrolled person has this badge or name. Scan the badge again, or choose below.")
@@ -219,14 +237,14 @@ def _ask_receiver(
     *,
     chosen: Person | None = None,
     who: str = "",
-    found: list[Receiver] | None = None,
+    found: list[Person] | None = None,
     sentence: str = "",
     refusal: Refusal | None = None,
 ) -> HttpResponse:
     if chosen is not None and refusal is None and not chosen.templates.filter(active=True).exists():
         refusal, chosen = NotEnrolled(name=display_name(chosen)), None
     held = handoffs.current_handoff(shipment)
-    context = _people(shipment, enrolled_people() if found is None else found, chosen=chosen) | {
+    context = _people(shipment, find_receivers() if found is None else found, chosen=chosen) | {
         "shipment": shipment,
         "read_point": read_point,
         "tags": shipment.manifest.count(),
@@ -243,12 +261,12 @@ def _ask_receiver(
     return render(request, "custody/handoff_receiver.html", context, status=_status(refusal, sentence))
 
 
-def _people(shipment: Consignment, found: list[Receiver], *, chosen: Person | None) -> dict[str, Any]:
+def _people(shipment: Consignment, found: list[Person], *, chosen: Person | None) -> dict[str, Any]:
     held = handoffs.current_handoff(shipment)
     if chosen is not None:
-        found = [Receiver(chosen, display_name(chosen))]
+        found = [chosen]
     return {
-        "receivers": found[:LISTED],
+        "receivers": with_names(found[:LISTED]),
         "unlisted": len(found[LISTED:]),
         "chosen": chosen,
         "holder_id": held.to_person_id if held else None,
@@ -363,6 +381,7 @@ def _closed(request: HttpRequest, handoff: Handoff) -> dict[str, Any]:
     return {"refused": refused, "because": tell_refused(refused, Directory())}
 
 
+@_reload_if_logged_out
 @capability_required(Capability.HAND_OFF, Capability.SEE_REFUSALS, Capability.READ_LEDGER)
 def tags(request: HttpRequest, handoff_id: uuid.UUID) -> HttpResponse:
     """The live part of the page: unchanged costs a 304, and a handoff that moved on reloads the page."""
@@ -392,12 +411,17 @@ def _tags_etag(handoff: Handoff, stage: str) -> str:
 
 def _stage(handoff: Handoff) -> str:
     """The state, and whether what it says still waits for its entry; the page watches for a change of it."""
-    statement = handoff.statement
-    if handoff.state == HandoffState.REFUSED:
-        refused = handoff.refusals.select_related("statement").first()
-        statement = refused.statement if refused else None
+    statement = _statement(handoff)
     waiting = statement is not None and statement.entry_id is None
     return f"{handoff.state}-waiting" if waiting else handoff.state
+
+
+def _statement(handoff: Handoff) -> Statement | None:
+    """What was submitted when the handoff was closed: the handoff, or the refusal that ended it."""
+    if handoff.state != HandoffState.REFUSED:
+        return handoff.statement
+    refusals = list(handoff.refusals.all())
+    return refusals[0].statement if refusals else None
 
 
 # The steps ---------------------------------------------------------------------------------------------------------
@@ -406,6 +430,7 @@ def _stage(handoff: Handoff) -> str:
 def _step(act: Callable[[HttpRequest, Handoff], HttpResponse | None]) -> Callable[..., HttpResponse]:
     """Make ``act`` a POST below the handoff's address that ends there again."""
 
+    @_reload_if_logged_out
     @capability_required(Capability.HAND_OFF)
     @wraps(act)
     def posted(request: HttpRequest, handoff_id: uuid.UUID) -> HttpResponse:
@@ -495,14 +520,12 @@ def _captured_at(text: str) -> datetime:
 
 
 def _handoffs() -> QuerySet[Handoff]:
-    related = ("consignment", "read_point__site", "session", "from_person", "from_party", "to_person")
-    return Handoff.objects.select_related(*related, "verification", "opened_by", "statement__entry").defer(
-        "statement__body", "statement__entry__note", "verification__record_json"
+    related = ("consignment", "read_point__site", "session", "from_person", "from_party", "to_person", "opened_by")
+    return (
+        Handoff.objects.select_related(*related, "verification", "statement__entry")
+        .prefetch_related("refusals__statement")
+        .defer("statement__body", "statement__entry__note", "verification__record_json")
     )
-
-
-def _name_of(person: Person) -> str:
-    return display_name(person)
 
 
 def _released_by(handoff: Handoff) -> str:
