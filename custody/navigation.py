@@ -26,7 +26,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if not isinstance(user, User):
         return {"nav": []}
-    items = []
+    items: list[dict[str, Any]] = []
     for label, name, icon, capabilities in PAGES:
         if any(user.may(capability) for capability in capabilities):
             url = reverse(name)

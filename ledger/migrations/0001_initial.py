@@ -8,7 +8,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -17,81 +16,101 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Attachment',
+            name="Attachment",
             fields=[
-                ('sha256', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('media_type', models.CharField(max_length=100)),
-                ('content', models.BinaryField()),
-                ('stored_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("sha256", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("media_type", models.CharField(max_length=100)),
+                ("content", models.BinaryField()),
+                ("stored_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
         ),
         migrations.CreateModel(
-            name='Checkpoint',
+            name="Checkpoint",
             fields=[
-                ('size', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('note', models.BinaryField()),
-                ('root', models.BinaryField(max_length=32)),
-                ('signed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("size", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("note", models.BinaryField()),
+                ("root", models.BinaryField(max_length=32)),
+                ("signed_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                'ordering': ['-size'],
+                "ordering": ["-size"],
             },
         ),
         migrations.CreateModel(
-            name='Entry',
+            name="Entry",
             fields=[
-                ('index', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('note', models.BinaryField()),
-                ('leaf_hash', models.BinaryField(max_length=32)),
-                ('kind', models.CharField(max_length=32)),
-                ('subject', models.CharField(max_length=45)),
-                ('subject_seq', models.BigIntegerField()),
-                ('sealed_at', models.DateTimeField()),
+                ("index", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("note", models.BinaryField()),
+                ("leaf_hash", models.BinaryField(max_length=32)),
+                ("kind", models.CharField(max_length=32)),
+                ("subject", models.CharField(max_length=45)),
+                ("subject_seq", models.BigIntegerField()),
+                ("sealed_at", models.DateTimeField()),
             ],
             options={
-                'verbose_name_plural': 'entries',
-                'ordering': ['index'],
-                'indexes': [models.Index(fields=['kind', '-index'], name='entry_kind_newest')],
-                'constraints': [models.UniqueConstraint(fields=('subject', 'subject_seq'), name='entry_subject_seq_once'), models.UniqueConstraint(fields=('leaf_hash',), name='entry_leaf_hash_once'), models.CheckConstraint(condition=models.Q(('index__gte', 0)), name='entry_index_not_negative')],
+                "verbose_name_plural": "entries",
+                "ordering": ["index"],
+                "indexes": [models.Index(fields=["kind", "-index"], name="entry_kind_newest")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("subject", "subject_seq"), name="entry_subject_seq_once"),
+                    models.UniqueConstraint(fields=("leaf_hash",), name="entry_leaf_hash_once"),
+                    models.CheckConstraint(condition=models.Q(("index__gte", 0)), name="entry_index_not_negative"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='LogHead',
+            name="LogHead",
             fields=[
-                ('id', models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('size', models.BigIntegerField()),
-                ('frontier', models.BinaryField()),
+                ("id", models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ("size", models.BigIntegerField()),
+                ("frontier", models.BinaryField()),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='log_head_is_one_row')],
+                "constraints": [models.CheckConstraint(condition=models.Q(("id", 1)), name="log_head_is_one_row")],
             },
         ),
         migrations.CreateModel(
-            name='VerificationRun',
+            name="VerificationRun",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('started_at', models.DateTimeField(auto_now_add=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('verdict', models.JSONField(null=True)),
-                ('requested_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("started_at", models.DateTimeField(auto_now_add=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("verdict", models.JSONField(null=True)),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-started_at'],
+                "ordering": ["-started_at"],
             },
         ),
         migrations.CreateModel(
-            name='Statement',
+            name="Statement",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=120, unique=True)),
-                ('kind', models.CharField(max_length=32)),
-                ('subject', models.CharField(max_length=45)),
-                ('body', models.BinaryField()),
-                ('submitted_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('entry', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='statement', to='ledger.entry')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=120, unique=True)),
+                ("kind", models.CharField(max_length=32)),
+                ("subject", models.CharField(max_length=45)),
+                ("body", models.BinaryField()),
+                ("submitted_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "entry",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="statement",
+                        to="ledger.entry",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('entry__isnull', True)), fields=['id'], name='statement_pending')],
+                "indexes": [
+                    models.Index(condition=models.Q(("entry__isnull", True)), fields=["id"], name="statement_pending")
+                ],
             },
         ),
     ]

@@ -1,6 +1,7 @@
 """Make the demo world once, and say who to log in as."""
 
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class Command(BaseCommand):
             "Then as auditor verify the ledger, run `make tamper`, and verify again.\n"
         )
 
-    def _print(self, logins: list[Login]) -> None:
+    def _print(self, logins: Sequence[Login]) -> None:
         self.stdout.write("\nLog in as (shown this once):")
         for login in logins:
             self.stdout.write(f"  {login.username:<14} {login.password:<14} {login.does}")
