@@ -5,6 +5,11 @@ from django.utils.translation import gettext_lazy as _
 from refusals import Refusal
 
 
+class ShipmentClosed(Refusal):
+    code = "shipment_closed"
+    message = _("%(reference)s was closed: its journey has ended. Scan another shipment.")
+
+
 class HandoffAlreadyOpen(Refusal):
     code = "handoff_already_open"
     message = _("%(reference)s has an open handoff to %(receiver)s. Finish or cancel that one first.")
@@ -42,7 +47,7 @@ class WrongState(Refusal):
 
 class FaceNotMatched(Refusal):
     code = "face_not_matched"
-    message = _("The face does not match %(person)s. %(left)s attempts left.")
+    message = _("The face does not match %(person)s. Attempts left: %(left)s.")
 
 
 class FaceNotMatchedFinally(Refusal):

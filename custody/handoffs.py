@@ -25,7 +25,7 @@ from ledger import attachments
 from ledger.submission import submit
 from ledger.tlog import canonical
 from refusals import Refusal
-from shipments.consignments import find_shipment, which_shipment_holds
+from shipments.consignments import find_shipment, which_shipment_holds, which_shipments_hold
 from shipments.epc import decode_epc
 from shipments.models import Consignment, ReadPoint
 from shipments.read_sessions import ReadPointBusy, freeze_read_session, open_read_session, tags_seen
@@ -52,12 +52,15 @@ def open_handoff(
 
     :param shipment: any code of the shipment as it was scanned or typed
     :param attempt: the idempotency key: the same one returns the same handoff, open or closed
-    :raises Refusal: shipment_unknown, same_person_both_sides (an entry), handoff_already_open, read_point_busy
+    :raises Refusal: shipment_unknown, shipment_closed, same_person_both_sides (an entry), handoff_already_open,
+        read_point_busy
     """
     known = Handoff.objects.filter(attempt=attempt).first()
     if known is not None:
         return known
     consignment = find_shipment(code=shipment)
+    if consignment.closed_at is not None:
+        raise errors.ShipmentClosed(reference=consignment.reference)
     held = current_handoff(consignment)
     if held is not None and held.to_person_id == receiver.pk:
         refusal = errors.SamePersonOnBothSides(person=display_name(receiver), reference=consignment.reference)
@@ -90,14 +93,17 @@ def open_handoff(
 
 
 def match_tags(handoff: Handoff) -> Reconciliation:
-    """Hold the tags read so far against the manifest; the result changes until the handoff is reconciled."""
+    """
+    Hold the tags read so far against the manifest; the result changes until the handoff is reconciled.
+
+    A pallet's own tag is no item of the manifest, and no stray either.
+    """
     manifest = list(handoff.consignment.manifest.values_list("epc_hex", flat=True))
-    # A pallet's own tag is no item of the manifest, and no stray either.
-    units = set(handoff.consignment.units.values_list("epc_hex", flat=True))
-    read = [tag.epc_hex for tag in tags_seen(session=handoff.session) if tag.epc_hex not in units]
-    strays = set(read) - set(manifest)
-    holders = {epc: holder.reference for epc in strays if (holder := which_shipment_holds(epc))}
-    return reconcile(manifest=manifest, read=read, holders=holders)
+    read = {tag.epc_hex for tag in tags_seen(session=handoff.session)}
+    holders = which_shipments_hold(read.difference(manifest))
+    own = {epc for epc, holder in holders.items() if holder.pk == handoff.consignment_id}
+    references = {epc: holder.reference for epc, holder in holders.items()}
+    return reconcile(manifest=manifest, read=sorted(read - own), holders=references)
 
 
 def scan_tag(*, handoff: Handoff, code: str) -> str:
@@ -126,10 +132,11 @@ def reconcile_handoff(*, handoff: Handoff, by: User) -> Handoff:
     """
     with transaction.atomic():
         handoff = _locked(handoff, HandoffState.READING)
-        if not match_tags(handoff).seen:
-            raise errors.NothingRead(reference=handoff.consignment.reference)
         handoff.session = freeze_read_session(session=handoff.session)
         result = match_tags(handoff)
+        if not result.seen:
+            # Leaving the transaction takes the freeze back: the session goes on reading.
+            raise errors.NothingRead(reference=handoff.consignment.reference)
         strays = result.of_other_shipments
         if strays:
             _open_next_session(handoff, by)

@@ -103,6 +103,8 @@ BROKER_URL = os.environ.get("BROKER_URL", "")
 
 BIOMETRICS_MASTER_KEY_FILE = Path(os.environ.get("BIOMETRICS_MASTER_KEY_FILE", VAR_DIR / "keys" / "biometrics-master"))
 
+SECOND_FACTOR_KEY_FILE = Path(os.environ.get("SECOND_FACTOR_KEY_FILE", VAR_DIR / "keys" / "second-factor"))
+
 READER_CREDENTIAL_KEY_FILE = Path(os.environ.get("READER_CREDENTIAL_KEY_FILE", VAR_DIR / "keys" / "reader-credentials"))
 
 AUTH_USER_MODEL = "accounts.User"

@@ -7,7 +7,8 @@ made into goods: what no manifest holds stays unknown.
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ from shipments.models import Consignment, LogisticUnit, ManifestItem, Party
 
 MAX_MANIFEST_LINES = 100_000
 MAX_CODE = 200
+# SQLite and PostgreSQL both take far more parameters in one query; a query of this size is still read by a person.
+_LOOKED_UP_AT_ONCE = 500
 
 _SSCC_CODE = re.compile(r"(?:\(00\)|00)?([0-9]{18})", re.ASCII)
 # ISO/IEC 15424 symbology identifiers that scanners put in front of GS1 data: GS1-128, DataMatrix, QR, DataBar.
@@ -260,22 +263,38 @@ def find_shipment(*, code: str) -> Consignment:
 
 def which_shipment_holds(epc_hex: str) -> Consignment | None:
     """Return the shipment whose manifest holds the tag or whose pallet carries it; an open one before a closed one."""
-    item = (
-        ManifestItem.objects.filter(epc_hex=epc_hex)
-        .select_related("consignment")
-        .order_by(F("released_at").desc(nulls_first=True), "-id")
-        .first()
-    )
-    if item is not None:
-        return item.consignment
-    try:
-        epc = decode_epc(epc_hex)
-    except EpcMalformed:
-        return None
+    return which_shipments_hold([epc_hex]).get(epc_hex)
+
+
+def which_shipments_hold(epcs: Collection[str]) -> dict[str, Consignment]:
+    """Map each of ``epcs`` (uppercase hex) that some shipment holds to that shipment; see which_shipment_holds."""
+    holders: dict[str, Consignment] = {}
+    wanted = sorted(epcs)
+    for start in range(0, len(wanted), _LOOKED_UP_AT_ONCE):
+        batch = wanted[start : start + _LOOKED_UP_AT_ONCE]
+        # Oldest and closed first, so that the one to be returned is written last.
+        items = (
+            ManifestItem.objects.filter(epc_hex__in=batch)
+            .select_related("consignment")
+            .order_by(F("released_at").asc(nulls_last=True), "id")
+        )
+        holders |= {item.epc_hex: item.consignment for item in items}
+        holders |= _carried_by_pallets([epc for epc in batch if epc not in holders])
+    return holders
+
+
+def _carried_by_pallets(epcs: Sequence[str]) -> dict[str, Consignment]:
     # By its SSCC too: a pallet's tag may carry another filter value than the one we would write.
-    tagged = Q(epc_hex=epc.hex) | Q(sscc=epc.sscc) if epc.sscc else Q(epc_hex=epc.hex)
-    unit = LogisticUnit.objects.filter(tagged).select_related("consignment").first()
-    return unit.consignment if unit else None
+    ssccs: dict[str, str] = {}
+    for epc_hex in epcs:
+        with suppress(EpcMalformed):
+            ssccs[epc_hex] = decode_epc(epc_hex).sscc
+    tagged = Q(epc_hex__in=list(ssccs)) | Q(sscc__in=[sscc for sscc in ssccs.values() if sscc])
+    units = LogisticUnit.objects.filter(tagged).select_related("consignment")
+    by_tag = {unit.epc_hex: unit.consignment for unit in units if unit.epc_hex}
+    by_sscc = {unit.sscc: unit.consignment for unit in units}
+    found = {epc_hex: by_tag.get(epc_hex) or by_sscc.get(sscc) for epc_hex, sscc in ssccs.items()}
+    return {epc_hex: consignment for epc_hex, consignment in found.items() if consignment}
 
 
 def _find_by_reference(scanned: str) -> Consignment | None:

@@ -48,8 +48,8 @@ class Calibration:
         Look up the operating point of a template of ``k`` photos against a probe of ``m``.
 
         :param target_fmr: as the file writes it: ``1e-2``, ``1e-3`` or ``1e-4``
-        :returns: the row with this ``m`` and the smallest measured ``k`` not below the given one: thresholds fall as ``k``
-            grows, so that the rate claimed is never exceeded for want of a row
+        :returns: the row with this ``m`` and the smallest measured ``k`` not below the given one: thresholds fall
+            as ``k`` grows, so that the rate claimed is never exceeded for want of a row
         :raises CalibrationMissing:
         """
         fitting = [row for row in self.rows if row.m == m and row.k >= k > 0 and row.target_fmr == target_fmr]

@@ -29,7 +29,12 @@ class PersonForm(forms.Form):
     kind = forms.ChoiceField(
         label=gettext_lazy("What the person does"), choices=[("", gettext_lazy("Choose")), *PersonKind.choices]
     )
-    retention = forms.ChoiceField(label=gettext_lazy("How long name and photos are kept"), choices=Retention.choices)
+    retention = forms.ChoiceField(
+        label=gettext_lazy("How long name and photos are kept"),
+        choices=Retention.choices,
+        initial=Retention.WHILE_ENGAGED,
+        widget=forms.RadioSelect,
+    )
     language = forms.ChoiceField(choices=lambda: [(text.language, text.language) for text in current_texts()])
     text_version = forms.CharField(max_length=16)
     agreed = forms.BooleanField(

@@ -2,7 +2,7 @@
  * One scan box for a keyboard-wedge scanner and for typing. A scanner types fast and ends with a suffix key; wherever the
  * focus stands (outside another field), its characters land here, and a scan replaces what stood in the box.
  *
- * <form data-scanner data-burst-ms="35" data-min-length="4" data-suffix="Enter"> with <input data-scan-input>.
+ * <form data-scanner data-burst-ms="60" data-min-length="4" data-suffix="Enter"> with <input data-scan-input>.
  * Fires "scan" on the form ({detail: {code, scanned}}) before it is posted.
  */
 import { play } from "./feedback.js";
@@ -14,7 +14,7 @@ export function attach(element) {
   const form = /** @type {HTMLFormElement} */ (element);
   const box = /** @type {HTMLInputElement | null} */ (form.querySelector("[data-scan-input]"));
   if (!box) return;
-  const burstMs = Number(form.dataset.burstMs) || 35;
+  const burstMs = Number(form.dataset.burstMs) || 60;
   const minLength = Number(form.dataset.minLength) || 4;
   const suffix = form.dataset.suffix || "Enter";
   const byHtmx = ["hx-post", "hx-get"].some((name) => form.hasAttribute(name));

@@ -86,7 +86,7 @@ def test_a_handoff_a_refusal_and_the_auditor(server: Server, at_browser: Callabl
         page.get_by_role("button", name="Match tags").click()
         wait_for_camera(page)
         page.get_by_role("button", name="Take the photo").click()
-        expect(page.get_by_text("The face does not match Víctor Salas. 2 attempts left.").first).to_be_visible()
+        expect(page.get_by_text("The face does not match Víctor Salas. Attempts left: 2.").first).to_be_visible()
         beto.shoot("refused")
 
     with at_browser() as olga:

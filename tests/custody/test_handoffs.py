@@ -105,7 +105,7 @@ def test_opening_the_same_attempt_twice_is_one_handoff(dock):
 
 def test_another_face_is_refused_sealed_and_counted(dock):
     handoff = dock.reconciled()
-    with pytest.raises(errors.FaceNotMatched, match="2 attempts left"):
+    with pytest.raises(errors.FaceNotMatched, match="Attempts left: 2"):
         dock.show_face(handoff, dock.elenas_face)
     (entry,) = entries("handoff_refused")
     assert entry.body["face"]["outcome"] == "no_match"
@@ -305,3 +305,26 @@ def test_a_database_will_not_hold_an_accepted_handoff_without_its_evidence(dock)
     handoff = dock.open()
     with pytest.raises(IntegrityError), transaction.atomic():
         Handoff.objects.filter(pk=handoff.pk).update(state=HandoffState.ACCEPTED)
+
+
+def test_a_closed_shipment_is_not_handed_over(dock):
+    from shipments.consignments import close_consignment
+
+    close_consignment(consignment=dock.shipment)
+    with pytest.raises(errors.ShipmentClosed):
+        dock.open()
+
+
+def test_matching_asks_the_database_as_often_for_many_strays_as_for_one(dock, django_assert_max_num_queries):
+    handoff = dock.open()
+    dock.read(*dock.tags(), *(f"3074257BF7194E40000{serial:05X}" for serial in range(200)))
+    with django_assert_max_num_queries(8):
+        assert len(handoffs.match_tags(handoff).strays) == 200
+
+
+def test_nothing_read_leaves_the_session_reading(dock):
+    handoff = dock.open()
+    with pytest.raises(errors.NothingRead):
+        handoffs.reconcile_handoff(handoff=handoff, by=dock.beto)
+    dock.read(*dock.tags())
+    assert handoffs.reconcile_handoff(handoff=handoff, by=dock.beto).state == HandoffState.RECONCILED

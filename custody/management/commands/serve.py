@@ -35,5 +35,6 @@ class Command(BaseCommand):
             port=options["port"],
             threads=options["threads"],
             ident=None,
-            max_request_body_size=20 * 1024 * 1024,
+            # Five enrolment photos of 15 MiB each; what one photo or one report may be, their readers check.
+            max_request_body_size=80 * 1024 * 1024,
         )
