@@ -2,6 +2,8 @@ from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
 
+handler404 = "custody.api.errors.answer_missing"
+
 urlpatterns = [
     path("api/v1/", include("shipments.api_urls")),
     path("api/v1/", include("custody.api.urls")),

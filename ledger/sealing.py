@@ -24,7 +24,7 @@ from ledger.tlog import checkpoint as tlog_checkpoint
 from ledger.tlog import entry as tlog_entry
 from ledger.tlog.merkle import Frontier, leaf_hash
 from ledger.tlog.note import Signer
-from ledger.tlog.times import format_time
+from ledger.tlog.times import format_time, parse_time
 
 logger = logging.getLogger(__name__)
 
@@ -107,8 +107,7 @@ def _store_entries(pending: Sequence[Statement], frontier: Frontier, signer: Sig
     last = Entry.objects.order_by("-index").first()
     prev = _checked_leaf_hash(last) if last else tlog_entry.ZERO_HASH
     # Never before the previous entry's time, even where the machine's clock was set back.
-    now = max(datetime.now(UTC), last.sealed_at) if last else datetime.now(UTC)
-    sealed_at = format_time(now)
+    sealed_at = format_time(max(datetime.now(UTC), last.sealed_at) if last else datetime.now(UTC))
     heads = _subject_heads({statement.subject for statement in pending})
     rows = []
 
@@ -137,7 +136,7 @@ def _store_entries(pending: Sequence[Statement], frontier: Frontier, signer: Sig
             kind=kind,
             subject=subject,
             subject_seq=seq,
-            sealed_at=now,
+            sealed_at=parse_time(sealed_at),
         )
         rows.append(row)
         frontier.append(leaf)

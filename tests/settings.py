@@ -12,8 +12,6 @@ os.environ["CUSTODY_VAR"] = _var
 
 from custody.settings import *  # noqa: E402, F403
 
-# `make run` collects nothing and serves from static/; WhiteNoise would warn of the missing folder.
-STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 BROKER_URL = ""
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.defaults import page_not_found
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -29,6 +31,13 @@ def answer_refusal(error: Exception, context: dict[str, Any]) -> Response | None
     else:
         response.data = {"code": "not_found", "sentence": str(error) or "There is nothing at this address."}
     return response
+
+
+def answer_missing(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer an address that leads nowhere: a program in JSON, a person with a page."""
+    if request.path.startswith("/api/"):
+        return JsonResponse({"code": "not_found", "sentence": "There is nothing at this address."}, status=404)
+    return page_not_found(request, exception)
 
 
 def _plain(facts: dict[str, Any]) -> dict[str, Any]:

@@ -120,6 +120,11 @@ def test_somebody_without_the_capability_or_a_token_stays_out(dock, carla, ana):
     assert stranger.post("/api/v1/handoffs", opening(dock)).status_code == 401
 
 
+def test_an_address_that_leads_nowhere_is_said_in_json(api):
+    answer = api.get("/api/v1/handoffs/nonsense/accept")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
 def test_a_token_ends(api, beto, dock):
     from django.utils import timezone
 

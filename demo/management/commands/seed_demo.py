@@ -1,5 +1,6 @@
 """Make the demo world once, and say who to log in as."""
 
+import logging
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,8 @@ class Command(BaseCommand):
             return
         if not (options["photos"] / "astronaut.png").exists():
             raise CommandError(f"There are no photos in {options['photos']}: python -m demo.photos {options['photos']}")
+        # One line for each sealed entry would bury the passwords.
+        logging.getLogger("ledger").setLevel(logging.WARNING)
         self.stdout.write("Making the demo world: three people enrolled, three handoffs with real faces, one refusal …")
         settings.DEMO_MARK.touch()
         world = make_world(options["photos"])
