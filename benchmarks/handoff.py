@@ -359,8 +359,9 @@ def require_all_sealed() -> str:
 def machine(folder: Path) -> dict[str, str]:
     """What a number means nothing without."""
     import dlib
-    from django.conf import settings
     from django.db import connection
+
+    from biometrics.second_factor import PIN_HASHER as pin
 
     with connection.cursor() as cursor:
         sqlite, synchronous, journal = (
@@ -376,7 +377,7 @@ def machine(folder: Path) -> dict[str, str]:
         "Python": platform.python_version(),
         "dlib": f"{dlib.__version__}, AVX {'on' if dlib.USE_AVX_INSTRUCTIONS else 'off'}",
         "SQLite": f"{sqlite}, synchronous={synchronous}, journal_mode={journal}, on {file_system(folder)}",
-        "PIN hash": settings.PASSWORD_HASHERS[0].rpartition(".")[2],
+        "PIN hash": f"Argon2id, {pin.memory_cost} KiB, passes {pin.time_cost}, lanes {pin.parallelism}",
         "beside": f"face_recognition {version('face-recognition')}",
     }
 

@@ -39,7 +39,7 @@ LOCKED_FOR = timedelta(minutes=15)
 
 _BADGE_BYTES = 16
 # OWASP's least for Argon2id: 19 MiB, two passes, one lane.
-_hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+PIN_HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 _RUNS = ("01234567890123456789", "98765432109876543210")
 
 
@@ -55,7 +55,7 @@ def set_pin(*, person: Person, pin: str) -> None:
         raise PinTooWeak(least=least, most=most)
     Pin.objects.update_or_create(
         person=person,
-        defaults={"hash": _hasher.hash(_keyed(pin)), "tries": 0, "locked_until": None, "set_at": timezone.now()},
+        defaults={"hash": PIN_HASHER.hash(_keyed(pin)), "tries": 0, "locked_until": None, "set_at": timezone.now()},
     )
 
 
@@ -117,7 +117,7 @@ def _check_pin(person: Person, pin: str) -> None:
 
 def _matches(pin: str, stored: str) -> bool:
     try:
-        return _hasher.verify(stored, _keyed(pin))
+        return PIN_HASHER.verify(stored, _keyed(pin))
     except VerifyMismatchError:
         return False
 
