@@ -361,7 +361,7 @@ def machine(folder: Path) -> dict[str, str]:
     import dlib
     from django.db import connection
 
-    from biometrics.second_factor import PIN_HASHER as pin
+    from biometrics.second_factor import PIN_HASHER
 
     with connection.cursor() as cursor:
         sqlite, synchronous, journal = (
@@ -377,7 +377,7 @@ def machine(folder: Path) -> dict[str, str]:
         "Python": platform.python_version(),
         "dlib": f"{dlib.__version__}, AVX {'on' if dlib.USE_AVX_INSTRUCTIONS else 'off'}",
         "SQLite": f"{sqlite}, synchronous={synchronous}, journal_mode={journal}, on {file_system(folder)}",
-        "PIN hash": f"Argon2id, {pin.memory_cost} KiB, passes {pin.time_cost}, lanes {pin.parallelism}",
+        "PIN hash": f"Argon2id, {PIN_HASHER.memory_cost} KiB, {PIN_HASHER.time_cost} passes",
         "beside": f"face_recognition {version('face-recognition')}",
     }
 

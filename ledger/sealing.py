@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from celery import current_app
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Max
@@ -35,9 +36,8 @@ _ADVISORY_LOCK = 0x6C656467
 def hint_sealing() -> None:
     """Seal now, where the sealer lives in this process; otherwise tell the worker that there is something to seal."""
     if settings.BROKER_URL:
-        from ledger.tasks import seal
-
-        seal.delay()
+        # By name: the task imports this module.
+        current_app.send_task("ledger.tasks.seal")
     else:
         seal_all()
 

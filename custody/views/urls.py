@@ -1,11 +1,11 @@
 from django.urls import path
 
-from custody.views import audit, handoffs, home, refusals
+from custody.views import audit, handoffs, home, opening, refusals
 
 urlpatterns = [
     path("", home.home, name="home"),
     path("handoffs/", handoffs.handoff_list, name="handoffs"),
-    path("handoffs/new/", handoffs.new, name="handoff_new"),
+    path("handoffs/new/", opening.new, name="handoff_new"),
     path("handoffs/<uuid:handoff_id>/", handoffs.handoff, name="handoff"),
     path("handoffs/<uuid:handoff_id>/tags/", handoffs.tags, name="handoff_tags"),
     path("handoffs/<uuid:handoff_id>/scan/", handoffs.scan, name="handoff_scan"),
