@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from biometrics.engine import analysis, comparison
 from biometrics.engine.calibration import read_calibration
-from biometrics.models import Person, Template
+from biometrics.models import Consent, ConsentPurpose, Person, Template
 from biometrics.vault import open_evidence
 
 # Little-endian on every machine: the bytes are what the commitment in the ledger was made of.
@@ -55,11 +55,16 @@ def search_same_face(
     other_than: Person,
     searched_before: frozenset[uuid.UUID] = frozenset(),
 ) -> Search:
-    """Look for the face of ``descriptors`` (one photo each) among the active templates of everybody else."""
+    """
+    Look for the face of ``descriptors`` (one photo each) among the active templates of everybody else.
+
+    Whose consent was withdrawn is not searched: their template is neither opened nor compared, and no name is told.
+    """
     probes = list(descriptors)
     calibration = read_calibration()
+    consenting = Consent.objects.filter(purpose=ConsentPurpose.CUSTODY, withdrawn_at=None)
     others = (
-        Template.objects.filter(active=True)
+        Template.objects.filter(active=True, person__in=consenting.values("person"))
         .exclude(person=other_than)
         .exclude(pk__in=searched_before)
         .select_related("evidence", "person")

@@ -182,6 +182,14 @@ class TemplatePhoto(models.Model):
         return f"photo {self.number} of {self.template}"
 
 
+class CaptureSource(models.TextChoices):
+    """By which way a photo came. What a camera calls itself may name its owner, and is sealed beside the probe."""
+
+    WEBCAM = "webcam", _("Camera of the page")
+    UPLOAD = "upload", _("Uploaded photo")
+    API = "api", _("Sent by a program")
+
+
 class Verification(models.Model):
     """One comparison of a live face with a template. ``record_json`` is what entries embed, byte for byte."""
 
@@ -193,6 +201,7 @@ class Verification(models.Model):
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="verifications")
     template = models.ForeignKey(Template, on_delete=models.PROTECT, related_name="verifications")
     probe = models.OneToOneField(Evidence, on_delete=models.PROTECT, related_name="+")
+    camera = models.OneToOneField(Evidence, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     outcome = models.CharField(max_length=8, choices=Outcome.choices)
     distance_e4 = models.PositiveIntegerField()
     record_json = models.BinaryField()

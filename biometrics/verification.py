@@ -18,7 +18,7 @@ from biometrics.engine.calibration import OperatingPoint, read_calibration
 from biometrics.engine.quality import PROBE
 from biometrics.errors import NotEnrolled, TemplateOutdated
 from biometrics.gallery import made_with_current_models, open_template
-from biometrics.models import Consent, Evidence, EvidenceKind, Person, Template, Verification
+from biometrics.models import CaptureSource, Consent, Evidence, EvidenceKind, Person, Template, Verification
 from biometrics.people import display_name
 from biometrics.vault import seal_evidence
 from ledger.tlog import canonical
@@ -29,14 +29,21 @@ PROBE_PHOTOS_M = 1
 
 
 def verify_face(
-    *, person: Person, photo: bytes, captured_at: datetime, device: str, attempts_before: int, requested_by: User
+    *,
+    person: Person,
+    photo: bytes,
+    captured_at: datetime,
+    source: CaptureSource,
+    attempts_before: int,
+    requested_by: User,
+    camera: str = "",
 ) -> Verification:
     """
     Compare the face in ``photo`` with the person's active template and store the outcome, match or not.
 
     :param photo: the encoded still, JPEG, PNG or WebP
     :param captured_at: when the camera says that it was taken; a claim
-    :param device: which camera, in the words of whoever sent it; a claim
+    :param camera: what the camera calls itself; a claim that may name somebody, so it is sealed like the probe
     :raises Refusal: consent_missing, not_enrolled, template_outdated, and what :mod:`biometrics.engine.errors` names;
         nothing was compared then, and nothing is stored
     """
@@ -62,9 +69,12 @@ def verify_face(
         record = _record(verification, face, point, consent)
         record |= {
             "captured_at": format_time(captured_at),
-            "device": device,
+            "device": str(source),
             "attempt": attempts_before + 1,
         }
+        if camera:
+            verification.camera = seal_evidence(person=person, kind=EvidenceKind.NOTE, value=camera.encode())
+            record["camera"] = verification.camera.commitment
         verification.record_json = canonical.encode(record)
         verification.save()
     return verification

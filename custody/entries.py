@@ -5,6 +5,8 @@ Opaque identifiers, codes, counts and digests alone: no name, no picture, no des
 does not apply is absent.
 """
 
+import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from accounts.models import User
@@ -12,25 +14,31 @@ from biometrics.models import Person
 from custody.models import Handoff, Refused
 from custody.reconciliation import LISTED
 from ledger.tlog.times import format_time
-from shipments.models import Consignment, ReadPoint
+from shipments.models import Consignment, ReadPoint, ReadSession
 
 
 def handoff_body(handoff: Handoff, *, operator: User) -> dict[str, Any]:
     """Build the ``handoff`` body of an accepted handoff, before it is saved."""
     assert handoff.reconciliation and handoff.reconciled_at and handoff.closed_at and handoff.verification
+    earlier = list(handoff.earlier_sessions.select_related("session"))
+    matched = 1 + sum(one.matched for one in earlier)
     reads = {
-        "session": handoff.session_id.urn,
-        "sessions": handoff.sessions,
-        "document": handoff.session.document_sha256,
-        "reports_root": handoff.session.reports_root,
+        **_session(handoff.session),
+        "sessions": matched,
         "reconciliation": handoff.reconciliation_sha256,
         **handoff.reconciliation,
     }
+    if earlier:
+        reads["earlier"] = [_session(one.session) for one in earlier[-LISTED:]]
     # One session that misses a tag is weak evidence: the tag is listed as not seen, and is missing only after a second.
-    missing = reads["expected"] - reads["seen"] if handoff.sessions > 1 else 0
+    missing = reads["expected"] - reads["seen"] if matched > 1 else 0
     exceptions = [
         {"code": code, "items": items, "accepted_by": operator.pk.urn}
-        for code, items in (("missing_tag", missing), ("unexpected_tag", reads["unexpected_total"]))
+        for code, items in (
+            ("missing_tag", missing),
+            ("unexpected_tag", reads["unexpected_total"]),
+            ("clock_skew", reads["skewed"]),
+        )
         if items
     ]
     return {
@@ -52,10 +60,23 @@ def handoff_body(handoff: Handoff, *, operator: User) -> dict[str, Any]:
     } | ({"exceptions": exceptions} if exceptions else {})
 
 
-def refusal_body(refused: Refused, *, to_person: Person, read_point: ReadPoint, items: list[str]) -> dict[str, Any]:
-    """Build the ``handoff_refused`` body of a refused attempt."""
+def refusal_body(
+    refused: Refused,
+    *,
+    to_person: Person,
+    read_point: ReadPoint,
+    attempt: uuid.UUID,
+    items: Sequence[str] = (),
+    session: ReadSession | None = None,
+) -> dict[str, Any]:
+    """
+    Build the ``handoff_refused`` body of a refused attempt.
+
+    :param items: the EPCs that the refusal is about, and ``session`` the frozen one in which they were read
+    """
     body: dict[str, Any] = {
         "refusal": refused.pk.urn,
+        "attempt": attempt.urn,
         "code": refused.code,
         "goods": _goods(refused.consignment),
         "to": _person(to_person),
@@ -65,16 +86,25 @@ def refusal_body(refused: Refused, *, to_person: Person, read_point: ReadPoint, 
     }
     if refused.handoff is not None:
         body["handoff"] = refused.handoff.pk.urn
-        body["attempt"] = refused.handoff.attempt.urn
         body["from"] = _released_by(refused.handoff)
     if refused.verification is not None:
         body["face"] = refused.verification.record
+    if session is not None:
+        body["reads"] = _session(session)
     if refused.note is not None:
         body["note"] = refused.note.commitment
     if items:
-        body["items"] = items[:LISTED]
+        body["items"] = list(items[:LISTED])
         body["items_total"] = len(items)
     return body
+
+
+def _session(session: ReadSession) -> dict[str, Any]:
+    return {
+        "session": session.pk.urn,
+        "document": session.document_sha256,
+        "reports_root": session.reports_root,
+    }
 
 
 def _goods(consignment: Consignment) -> dict[str, Any]:

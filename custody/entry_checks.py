@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from ledger.errors import SealingStopped
+from ledger.errors import VerifierKeyMissing
 from ledger.models import Checkpoint
 from ledger.models import Entry as EntryRow
 from ledger.tlog.entry import ZERO_HASH, Entry, parse_entry
@@ -36,10 +36,10 @@ class Check:
 
 
 def own_verifiers() -> tuple[Verifier, ...]:
-    """The keys that this deployment seals with; none where the key is kept from this process or is gone."""
+    """The keys that this deployment seals with; none where the verifier key is gone or cannot be read."""
     try:
         return tuple(Verifier.from_vkey(vkey) for vkey in own_policy().vkeys)
-    except (SealingStopped, OSError):
+    except (VerifierKeyMissing, TlogError):
         return ()
 
 

@@ -17,7 +17,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from biometrics.models import PersonKind
+from biometrics.models import CaptureSource, PersonKind
 from custody.narrative import REASONS, Directory, Line
 from ledger import attachments
 from ledger.errors import AttachmentChanged
@@ -79,8 +79,8 @@ def lay_out(line: Line) -> list[Section]:
     for part, write in _PARTS:
         # The kinds that have no such part, and those whose shape this version does not know, are left out alike.
         try:
-            if part in line.body:
-                sections.append(write(line, directory))
+            if part in line.body and (section := write(line, directory)) is not None:
+                sections.append(section)
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, TlogError):
             continue
     return sections
@@ -188,7 +188,7 @@ def _face(line: Line, directory: Directory) -> Section:
         Fact(_("Attempt"), str(face["attempt"])),
     ]
     if face["device"]:
-        facts.append(Fact(_("Camera, in its own words"), face["device"]))
+        facts.append(Fact(_("How the photo came"), _capture_source(face["device"])))
     note = (
         _(
             "Labeled Faces in the Wild (LFW) holds few children, few people over 80 and few women, and hardly any of "
@@ -232,12 +232,18 @@ def _flat(name: str, value: object) -> Iterator[Fact]:
         yield Fact(name, codes=(str(value),))
 
 
+def _capture_source(code: str) -> str:
+    return str(CaptureSource(code).label) if code in CaptureSource.values else code
+
+
 def _decimal(value_e4: int) -> str:
     return str(number_format(Decimal(value_e4) / 10_000, 4))
 
 
-def _reads(line: Line, directory: Directory) -> Section:
+def _reads(line: Line, directory: Directory) -> Section | None:
     reads = line.body["reads"]
+    if "seen" not in reads:
+        return None  # a refusal names the session in which a stray was read, and counts nothing
     counted = _("%(seen)s of %(expected)s expected tags read") % reads
     facts = [
         Fact(_("Tags"), counted),
@@ -325,7 +331,7 @@ def _genesis(line: Line, directory: Directory) -> Section:
 
 
 # By the part of the body that each one reads.
-_PARTS: tuple[tuple[str, Callable[[Line, Directory], Section]], ...] = (
+_PARTS: tuple[tuple[str, Callable[[Line, Directory], Section | None]], ...] = (
     ("goods", _act),
     ("face", _face),
     ("reads", _reads),

@@ -46,12 +46,12 @@ class WrongState(Refusal):
 
 
 class FaceNotMatched(Refusal):
-    code = "face_not_matched"
+    code = "face_mismatch"
     message = _("The face does not match %(person)s. Attempts left: %(left)s.")
 
 
 class FaceNotMatchedFinally(Refusal):
-    code = "face_not_matched"
+    code = "face_mismatch"
     message = _("The face does not match %(person)s. This handoff is refused; an officer can see it.")
 
 
@@ -63,6 +63,16 @@ class FaceMissing(Refusal):
 class FaceTooOld(Refusal):
     code = "face_too_old"
     message = _("The face was confirmed more than %(minutes)s minutes ago. Confirm it again.")
+
+
+class AttemptReused(Refusal):
+    code = "attempt_reused"
+    message = _("This attempt opened another handoff before. Start a new one.")
+
+
+class NoAttemptLeft(Refusal):
+    code = "no_attempt_left"
+    message = _("Every attempt to confirm the face of %(person)s is used or under way. Wait for the answer.")
 
 
 class Declined(Refusal):

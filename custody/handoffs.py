@@ -9,29 +9,32 @@ import uuid
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
-from biometrics.models import EvidenceKind, Person, Verification
+from biometrics.models import CaptureSource, EvidenceKind, Person, Verification
 from biometrics.people import display_name
 from biometrics.second_factor import check_second_factor
 from biometrics.vault import seal_evidence
 from biometrics.verification import verify_face
 from custody import errors
 from custody.entries import handoff_body, refusal_body
-from custody.models import OPEN_STATES, Handoff, HandoffState, Refused
+from custody.models import OPEN_STATES, EarlierSession, Handoff, HandoffState, Refused
 from custody.reconciliation import Reconciliation, reconcile
 from ledger import attachments
+from ledger.models import Statement
 from ledger.submission import submit
 from ledger.tlog import canonical
 from refusals import Refusal
 from shipments.consignments import find_shipment, which_shipment_holds, which_shipments_hold
 from shipments.epc import decode_epc
-from shipments.models import Consignment, ReadPoint
-from shipments.read_sessions import ReadPointBusy, freeze_read_session, open_read_session, tags_seen
+from shipments.models import Consignment, ReadPoint, ReadSession
+from shipments.read_sessions import ReadPointBusy, SeenTag, freeze_read_session, open_read_session, tags_seen
 
 FACE_ATTEMPTS = 3
 FACE_HOLDS_FOR = timedelta(minutes=10)
+CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 def current_handoff(consignment: Consignment) -> Handoff | None:
@@ -53,21 +56,21 @@ def open_handoff(
     :param shipment: any code of the shipment as it was scanned or typed
     :param attempt: the idempotency key: the same one returns the same handoff, open or closed
     :raises Refusal: shipment_unknown, shipment_closed, same_person_both_sides (an entry), handoff_already_open,
-        read_point_busy
+        read_point_busy, attempt_reused
     """
+    consignment = find_shipment(code=shipment)
+    asked = (consignment.pk, receiver.pk, read_point.pk)
     known = Handoff.objects.filter(attempt=attempt).first()
     if known is not None:
-        return known
-    consignment = find_shipment(code=shipment)
-    if consignment.closed_at is not None:
-        raise errors.ShipmentClosed(reference=consignment.reference)
-    held = current_handoff(consignment)
-    if held is not None and held.to_person_id == receiver.pk:
-        refusal = errors.SamePersonOnBothSides(person=display_name(receiver), reference=consignment.reference)
-        _record_refusal(refusal, consignment=consignment, by=opened_by, to_person=receiver, read_point=read_point)
-        raise refusal
+        return _same(known, asked)
     try:
         with transaction.atomic():
+            # Locked: who releases must still hold custody when this handoff is stored.
+            consignment = Consignment.objects.select_for_update().get(pk=consignment.pk)
+            _require_open(consignment)
+            held = current_handoff(consignment)
+            if held is not None and held.to_person_id == receiver.pk:
+                raise errors.SamePersonOnBothSides(person=display_name(receiver), reference=consignment.reference)
             return Handoff.objects.create(
                 attempt=attempt,
                 consignment=consignment,
@@ -79,11 +82,16 @@ def open_handoff(
                 opened_by=opened_by,
                 opened_at=timezone.now(),
             )
+    except errors.SamePersonOnBothSides as refusal:
+        _record_refusal(
+            refusal, consignment=consignment, to_person=receiver, read_point=read_point, attempt=attempt, by=opened_by
+        )
+        raise
     except (IntegrityError, ReadPointBusy):
         # Somebody was faster: this very attempt, sent twice at once, or another handoff of the same shipment.
-        same = Handoff.objects.filter(attempt=attempt).first()
-        if same is not None:
-            return same
+        known = Handoff.objects.filter(attempt=attempt).first()
+        if known is not None:
+            return _same(known, asked)
         other = consignment.handoffs.select_related("to_person").filter(state__in=OPEN_STATES).first()
         if other is None:
             raise
@@ -92,18 +100,44 @@ def open_handoff(
         ) from None
 
 
+def _same(known: Handoff, asked: tuple[uuid.UUID, uuid.UUID, uuid.UUID]) -> Handoff:
+    if (known.consignment_id, known.to_person_id, known.read_point_id) != asked:
+        raise errors.AttemptReused
+    return known
+
+
+def _require_open(consignment: Consignment) -> None:
+    if consignment.closed_at is not None:
+        raise errors.ShipmentClosed(reference=consignment.reference)
+
+
 def match_tags(handoff: Handoff) -> Reconciliation:
     """
     Hold the tags read so far against the manifest; the result changes until the handoff is reconciled.
 
-    A pallet's own tag is no item of the manifest, and no stray either.
+    A tag counts as seen where any session of the handoff that was matched saw it; one that was refused for a stray does
+    not count, for the goods were sorted out since. A pallet's own tag is no item of the manifest, and no stray either.
     """
-    manifest = list(handoff.consignment.manifest.values_list("epc_hex", flat=True))
-    read = {tag.epc_hex for tag in tags_seen(session=handoff.session)}
-    holders = which_shipments_hold(read.difference(manifest))
+    manifest = set(handoff.consignment.manifest.values_list("epc_hex", flat=True))
+    present = tags_seen(session=handoff.session)
+    read = {tag.epc_hex for tag in present}
+    skewed = _outside(handoff.session, present)
+    earlier: set[str] = set()
+    for one in handoff.earlier_sessions.filter(matched=True).select_related("session"):
+        before = tags_seen(session=one.session)
+        earlier.update(tag.epc_hex for tag in before)
+        skewed |= _outside(one.session, before)
+    holders = which_shipments_hold(read - manifest)
     own = {epc for epc, holder in holders.items() if holder.pk == handoff.consignment_id}
     references = {epc: holder.reference for epc, holder in holders.items()}
-    return reconcile(manifest=manifest, read=sorted(read - own), holders=references)
+    return reconcile(manifest=manifest, read=read - own, holders=references, read_earlier=earlier, skewed=skewed)
+
+
+def _outside(session: ReadSession, tags: list[SeenTag]) -> set[str]:
+    """Tell which tags were read, by their reader's own clock, further outside the session than clocks may differ."""
+    since, until = session.opened_at - CLOCKS_DIFFER, (session.frozen_at or timezone.now()) + CLOCKS_DIFFER
+    first_ns, last_ns = (int(moment.timestamp() * 1_000_000_000) for moment in (since, until))
+    return {tag.epc_hex for tag in tags if tag.last_read_at_ns < first_ns or tag.first_read_at_ns > last_ns}
 
 
 def scan_tag(*, handoff: Handoff, code: str) -> str:
@@ -132,79 +166,115 @@ def reconcile_handoff(*, handoff: Handoff, by: User) -> Handoff:
     """
     with transaction.atomic():
         handoff = _locked(handoff, HandoffState.READING)
-        handoff.session = freeze_read_session(session=handoff.session)
+        handoff.session = session = freeze_read_session(session=handoff.session)
         result = match_tags(handoff)
-        if not result.seen:
+        if not result.seen_now:
             # Leaving the transaction takes the freeze back: the session goes on reading.
             raise errors.NothingRead(reference=handoff.consignment.reference)
         strays = result.of_other_shipments
-        if strays:
-            _open_next_session(handoff, by)
-        else:
-            handoff.state = HandoffState.RECONCILED
-            handoff.reconciled_at = timezone.now()
-            handoff.reconciliation = result.summary()
-            handoff.reconciliation_sha256 = attachments.store(
-                canonical.encode(result.document(units=list(handoff.consignment.units.values_list("sscc", flat=True)))),
-                media_type="application/json",
-            )
-        handoff.save()
         if not strays:
+            _keep(handoff, result)
             return handoff
+        _open_next_session(handoff, by, matched=False)
+        handoff.save()
         refusal = errors.TagOfAnotherShipment(
             tag=strays[0].epc_hex, other=strays[0].shipment, reference=handoff.consignment.reference
         )
-        _record_refusal(refusal, handoff=handoff, by=by, items=[stray.epc_hex for stray in strays])
+        _record_refusal(refusal, handoff=handoff, by=by, items=[stray.epc_hex for stray in strays], session=session)
     # Raised behind the transaction: the refusal is committed, and the next read session is open.
     raise refusal
+
+
+def _keep(handoff: Handoff, result: Reconciliation) -> None:
+    units = list(handoff.consignment.units.values_list("sscc", flat=True))
+    handoff.state = HandoffState.RECONCILED
+    handoff.reconciled_at = timezone.now()
+    handoff.reconciliation = result.summary()
+    handoff.reconciliation_sha256 = attachments.store(
+        canonical.encode(result.document(units=units)), media_type="application/json"
+    )
+    handoff.save()
 
 
 def read_again(*, handoff: Handoff, by: User) -> Handoff:
     """Start a second read session for a handoff whose tags were matched, because some were not seen."""
     with transaction.atomic():
         handoff = _locked(handoff, HandoffState.RECONCILED)
-        _open_next_session(handoff, by)
+        _open_next_session(handoff, by, matched=True)
         handoff.state = HandoffState.READING
-        handoff.reconciled_at = handoff.reconciliation = None
+        # What the receiver confirmed is no longer what will be handed over.
+        handoff.reconciled_at = handoff.reconciliation = handoff.verification = None
         handoff.reconciliation_sha256 = ""
         handoff.save()
     return handoff
 
 
-def verify_receiver(*, handoff: Handoff, photo: bytes, captured_at: datetime, device: str, by: User) -> Verification:
+def verify_receiver(
+    *, handoff: Handoff, photo: bytes, captured_at: datetime, source: CaptureSource, by: User, camera: str = ""
+) -> Verification:
     """
     Verify the live face against the receiver's template. Three mismatches refuse the handoff.
 
     :param photo: the encoded still, JPEG, PNG or WebP
+    :param camera: what the camera calls itself; it is sealed, and in no entry
     :raises FaceNotMatched: an entry each time
     :raises Refusal: no_face, several_faces, photo_…: nothing was compared, no attempt is counted
     """
-    _require_state(Handoff.objects.get(pk=handoff.pk), HandoffState.RECONCILED)
-    verification = verify_face(
-        person=handoff.to_person,
-        photo=photo,
-        captured_at=captured_at,
-        device=device,
-        attempts_before=_mismatches(handoff),
-        requested_by=by,
-    )
+    number = _take_attempt(handoff)
+    try:
+        verification = verify_face(
+            person=handoff.to_person,
+            photo=photo,
+            captured_at=captured_at,
+            source=source,
+            camera=camera,
+            attempts_before=number - 1,
+            requested_by=by,
+        )
+    except BaseException:
+        _give_attempt_back(handoff)
+        raise
+    with transaction.atomic():
+        handoff = _locked(handoff)
+        if verification.outcome == Verification.Outcome.MATCH:
+            _require_state(handoff, HandoffState.RECONCILED)
+            handoff.verification = verification
+            handoff.face_attempts -= 1
+            handoff.save(update_fields=["verification", "face_attempts"])
+            return verification
+        refusal = _refuse_face(handoff, verification, by)
+    raise refusal
+
+
+def _take_attempt(handoff: Handoff) -> int:
+    """Count an attempt before the face is looked at, so that attempts sent at once cannot share one."""
     with transaction.atomic():
         handoff = _locked(handoff, HandoffState.RECONCILED)
-        if verification.outcome == Verification.Outcome.MATCH:
-            handoff.verification = verification
-            handoff.save(update_fields=["verification"])
-            return verification
+        if handoff.face_attempts >= FACE_ATTEMPTS:
+            raise errors.NoAttemptLeft(person=display_name(handoff.to_person))
+        handoff.face_attempts += 1
+        handoff.save(update_fields=["face_attempts"])
+        return handoff.face_attempts
+
+
+def _give_attempt_back(handoff: Handoff) -> None:
+    Handoff.objects.filter(pk=handoff.pk).update(face_attempts=F("face_attempts") - 1)
+
+
+def _refuse_face(handoff: Handoff, verification: Verification, by: User) -> Refusal:
+    """Seal a mismatch, also where the handoff was closed meanwhile, and close it with the last attempt."""
+    person = display_name(handoff.to_person)
+    left = FACE_ATTEMPTS - handoff.refusals.filter(code=errors.FaceNotMatched.code).count() - 1
+    refusal: Refusal = errors.FaceNotMatched(person=person, left=left)
+    if left <= 0:
+        refusal = errors.FaceNotMatchedFinally(person=person)
+    if handoff.state == HandoffState.RECONCILED:
         handoff.verification = None
-        left = FACE_ATTEMPTS - _mismatches(handoff) - 1
         if left <= 0:
             handoff.state, handoff.closed_at = HandoffState.REFUSED, timezone.now()
         handoff.save(update_fields=["verification", "state", "closed_at"])
-        person = display_name(handoff.to_person)
-        refusal: Refusal = errors.FaceNotMatchedFinally(person=person)
-        if left > 0:
-            refusal = errors.FaceNotMatched(person=person, left=left)
-        _record_refusal(refusal, handoff=handoff, by=by, verification=verification)
-    raise refusal
+    _record_refusal(refusal, handoff=handoff, by=by, verification=verification)
+    return refusal
 
 
 def accept_handoff(*, handoff: Handoff, by: User, pin: str = "", badge: str = "") -> Handoff:
@@ -213,20 +283,19 @@ def accept_handoff(*, handoff: Handoff, by: User, pin: str = "", badge: str = ""
 
     Accepting what is accepted already returns it unchanged: one entry, the same answer.
 
-    :raises Refusal: wrong_state, face_missing, face_too_old, second_factor_refused, second_factor_locked
+    :raises Refusal: wrong_state, shipment_closed, face_missing, face_too_old, second_factor_refused,
+        second_factor_locked
     """
-    handoff = Handoff.objects.select_related("to_person", "verification").get(pk=handoff.pk)
+    handoff = Handoff.objects.select_related("to_person", "verification", "consignment").get(pk=handoff.pk)
     if handoff.state == HandoffState.ACCEPTED:
         return handoff
-    _require_state(handoff, HandoffState.RECONCILED)
-    _require_fresh_face(handoff)
+    _require_ready(handoff)
     method = check_second_factor(person=handoff.to_person, pin=pin, badge=badge)
     with transaction.atomic():
-        handoff = Handoff.objects.select_for_update(of=("self",)).get(pk=handoff.pk)
+        handoff = _locked(handoff)
         if handoff.state == HandoffState.ACCEPTED:
             return handoff  # the same acceptance, sent twice at once: the first one won
-        _require_state(handoff, HandoffState.RECONCILED)
-        _require_fresh_face(handoff)
+        _require_ready(handoff)
         handoff.state = HandoffState.ACCEPTED
         handoff.closed_at = timezone.now()
         handoff.second_factor = method
@@ -261,18 +330,18 @@ def cancel_handoff(*, handoff: Handoff, by: User) -> Handoff:
     return handoff
 
 
-def _mismatches(handoff: Handoff) -> int:
-    return handoff.refusals.filter(code=errors.FaceNotMatched.code).count()
-
-
 def _locked(handoff: Handoff, *states: HandoffState) -> Handoff:
-    """Re-read the handoff under a row lock, and require one of ``states``; call inside a transaction."""
+    """Re-read the handoff under a row lock, and require one of ``states`` where any are named. In a transaction."""
+    # The shipment first, as open_handoff locks it: locks that are taken in one order do not wait for each other.
+    consignment = Consignment.objects.select_for_update(of=("self",)).get(handoffs=handoff.pk)
     locked = (
         Handoff.objects.select_for_update(of=("self",))
-        .select_related("consignment", "read_point", "session", "to_person")
+        .select_related("read_point", "session", "to_person")
         .get(pk=handoff.pk)
     )
-    _require_state(locked, *states)
+    locked.consignment = consignment
+    if states:
+        _require_state(locked, *states)
     return locked
 
 
@@ -281,17 +350,23 @@ def _require_state(handoff: Handoff, *states: HandoffState) -> None:
         raise errors.WrongState(state=handoff.get_state_display().lower())
 
 
-def _require_fresh_face(handoff: Handoff) -> None:
+def _require_ready(handoff: Handoff) -> None:
+    """What must hold when custody passes: asked before the second factor, and again under the locks."""
+    _require_state(handoff, HandoffState.RECONCILED)
+    _require_open(handoff.consignment)
     verification = handoff.verification
     if verification is None or verification.outcome != Verification.Outcome.MATCH:
+        raise errors.FaceMissing(person=display_name(handoff.to_person))
+    # A face that was confirmed before the tags were matched confirmed something else.
+    if not handoff.reconciled_at or verification.created_at < handoff.reconciled_at:
         raise errors.FaceMissing(person=display_name(handoff.to_person))
     if timezone.now() - verification.created_at > FACE_HOLDS_FOR:
         raise errors.FaceTooOld(minutes=FACE_HOLDS_FOR // timedelta(minutes=1))
 
 
-def _open_next_session(handoff: Handoff, by: User) -> None:
+def _open_next_session(handoff: Handoff, by: User, *, matched: bool) -> None:
+    EarlierSession.objects.create(handoff=handoff, session=handoff.session, matched=matched)
     handoff.session = open_read_session(read_point=handoff.read_point, opened_by=by)
-    handoff.sessions += 1
 
 
 def _close_session(handoff: Handoff) -> None:
@@ -308,29 +383,43 @@ def _record_refusal(
     consignment: Consignment | None = None,
     to_person: Person | None = None,
     read_point: ReadPoint | None = None,
+    attempt: uuid.UUID | None = None,
     verification: Verification | None = None,
     items: list[str] | None = None,
+    session: ReadSession | None = None,
     note: str = "",
 ) -> None:
-    """Seal the refusal of an attempt: of an open handoff, or of one that never came to be."""
+    """
+    Seal the refusal of an attempt: of an open handoff, or of one that never came to be.
+
+    The latter is sealed once for each attempt and code: the same request, sent again, adds nothing.
+    """
     if handoff is not None:
         consignment, to_person, read_point = handoff.consignment, handoff.to_person, handoff.read_point
-    assert consignment and to_person and read_point
+        attempt = handoff.attempt
+    assert consignment and to_person and read_point and attempt
     refused = Refused(
-        handoff=handoff,
-        consignment=consignment,
-        code=refusal.code,
-        at=timezone.now(),
-        by=by,
-        verification=verification,
+        handoff=handoff, consignment=consignment, code=refusal.code, at=timezone.now(), by=by, verification=verification
     )
+    key = f"handoff_refused:{refused.pk}" if handoff else f"handoff_refused:{attempt}:{refusal.code}"
     with transaction.atomic():
+        # Locked: two such requests at once would both find no statement under the key.
+        Consignment.objects.select_for_update().get(pk=consignment.pk)
+        if Statement.objects.filter(key=key).exists():
+            return
         if note:
             refused.note = seal_evidence(person=to_person, kind=EvidenceKind.NOTE, value=note.encode())
         refused.statement = submit(
             kind="handoff_refused",
             subject=consignment.pk.urn,
-            body=refusal_body(refused, to_person=to_person, read_point=read_point, items=items or []),
-            key=f"handoff_refused:{refused.pk}",
+            body=refusal_body(
+                refused,
+                to_person=to_person,
+                read_point=read_point,
+                attempt=attempt,
+                items=items or [],
+                session=session,
+            ),
+            key=key,
         )
         refused.save()

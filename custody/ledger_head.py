@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from ledger.errors import LastSignedOfAnotherLog, LastSignedUnreadable
 from ledger.last_signed import open_store
 from ledger.models import Checkpoint, LogHead, Statement, VerificationRun
-from ledger.tlog.errors import TlogError
 
 # A sealer that lives takes a few seconds, whatever it has to do.
 SEALED_WITHIN = timedelta(minutes=1)
@@ -47,10 +47,15 @@ def ledger_head() -> LedgerHead:
 def _trouble(checkpoint: Checkpoint | None, entries: int, oldest_pending: datetime | None) -> str:
     try:
         signed = open_store().read()
-    except (TlogError, OSError, ValueError) as error:
+    except LastSignedUnreadable as error:
         return _("The last-signed store cannot be read (%(why)s). Nothing is sealed until it is mended.") % {
-            "why": error
+            "why": error.why
         }
+    except LastSignedOfAnotherLog as error:
+        return _(
+            "The last-signed store is of another log: it names %(found)s, and this log is %(expected)s. Nothing is "
+            "sealed until this log’s own store is back."
+        ) % {"found": error.found, "expected": error.expected}
     if signed is None and checkpoint is not None:
         return _(
             "The last-signed store is gone, though %(size)s entries were signed. Nothing is sealed until it is back."

@@ -37,7 +37,7 @@ class Handoff(models.Model):
     to_person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="handoffs")
     state = models.CharField(max_length=10, choices=HandoffState.choices, default=HandoffState.READING)
     session = models.ForeignKey(ReadSession, on_delete=models.PROTECT, related_name="handoffs")
-    sessions = models.PositiveSmallIntegerField(default=1)
+    face_attempts = models.PositiveSmallIntegerField(default=0)
     reconciliation = models.JSONField(null=True)
     reconciliation_sha256 = models.CharField(max_length=64, blank=True)
     verification = models.OneToOneField(Verification, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
@@ -71,6 +71,20 @@ class Handoff(models.Model):
     @property
     def is_open(self) -> bool:
         return self.state in OPEN_STATES
+
+
+class EarlierSession(models.Model):
+    """A read session of a handoff before its present one: matched and read again, or refused for a stray tag."""
+
+    handoff = models.ForeignKey(Handoff, on_delete=models.PROTECT, related_name="earlier_sessions")
+    session = models.OneToOneField(ReadSession, on_delete=models.PROTECT, related_name="+")
+    matched = models.BooleanField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"session {self.session_id} of {self.handoff_id}"
 
 
 class Refused(models.Model):

@@ -36,7 +36,7 @@ KINDS = {
 }
 
 REASONS = {
-    "face_not_matched": gettext_lazy("the face did not match"),
+    "face_mismatch": gettext_lazy("the face did not match"),
     "same_person_both_sides": gettext_lazy("the same person stood on both sides"),
     "wrong_consignment": gettext_lazy("a tag of another shipment was read"),
     "declined": gettext_lazy("it was declined"),

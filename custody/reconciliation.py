@@ -5,7 +5,7 @@ Pure: it takes the manifest's EPCs and the tags of a read session and decides no
 not read is weak evidence and is listed as *not seen*, never as missing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 # What an entry lists in full; the rest is counted there and listed in the attachment.
@@ -27,6 +27,10 @@ class Reconciliation:
     seen: Sequence[str]
     not_seen: Sequence[str]
     strays: Sequence[StrayTag]
+    seen_now: int = 0
+    """How many of the expected tags the present session saw itself."""
+    skewed: Sequence[str] = ()
+    """Seen, by a reader whose clock puts the read outside the session."""
 
     @property
     def expected(self) -> int:
@@ -34,8 +38,8 @@ class Reconciliation:
 
     @property
     def grade(self) -> str:
-        """*direct* where every expected tag was seen, *inconclusive* otherwise: nothing is inferred here."""
-        return "inconclusive" if self.not_seen or not self.seen else "direct"
+        """*direct* where every expected tag was seen, and when; *inconclusive* otherwise: nothing is inferred here."""
+        return "inconclusive" if self.not_seen or self.skewed or not self.seen else "direct"
 
     @property
     def of_other_shipments(self) -> Sequence[StrayTag]:
@@ -52,6 +56,7 @@ class Reconciliation:
             "grade": self.grade,
             "not_seen": list(self.not_seen),
             "seen": list(self.seen),
+            "skewed": list(self.skewed),
             "sscc": sorted(units),
             "unexpected": [
                 {"epc": stray.epc_hex, "shipment": stray.shipment} if stray.shipment else {"epc": stray.epc_hex}
@@ -69,20 +74,32 @@ class Reconciliation:
             "seen": len(self.seen),
             "unexpected": [stray.epc_hex for stray in self.strays[:LISTED]],
             "unexpected_total": len(self.strays),
+            "skewed": len(self.skewed),
         }
 
 
-def reconcile(*, manifest: Sequence[str], read: Sequence[str], holders: Mapping[str, str]) -> Reconciliation:
+def reconcile(
+    *,
+    manifest: Collection[str],
+    read: Collection[str],
+    holders: Mapping[str, str],
+    read_earlier: Collection[str] = (),
+    skewed: Collection[str] = (),
+) -> Reconciliation:
     """
     Compare a manifest with the tags that were read.
 
     :param manifest: the EPCs that the shipment should hold
-    :param read: the EPCs of the read session
+    :param read: the EPCs of the present read session; strays are looked for here alone, for others were sorted out
+    :param read_earlier: the EPCs of the same handoff's earlier sessions
+    :param skewed: of the EPCs read, those whose times lie outside their session
     :param holders: for EPCs on other shipments' manifests, the reference of that shipment
     """
-    expected, found = set(manifest), set(read)
+    expected, found, earlier = set(manifest), set(read), set(read_earlier)
     return Reconciliation(
-        seen=sorted(expected & found),
-        not_seen=sorted(expected - found),
+        seen=sorted(expected & (found | earlier)),
+        not_seen=sorted(expected - found - earlier),
         strays=[StrayTag(epc, holders.get(epc)) for epc in sorted(found - expected)],
+        seen_now=len(expected & found),
+        skewed=sorted(expected.intersection(skewed)),
     )

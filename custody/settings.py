@@ -17,7 +17,7 @@ from custody.sqlite import use_current_build
 use_current_build()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = Path(os.environ.get("CUSTODY_VAR", BASE_DIR / "var"))
+VAR_DIR = Path(os.environ.get("CUSTODY_VAR") or BASE_DIR / "var")
 
 # The demo world: `make run` asks for it and leaves a mark, so that later commands know whose database this is. The seed
 # and the tampering commands exist nowhere else.
@@ -108,6 +108,16 @@ SECOND_FACTOR_KEY_FILE = Path(os.environ.get("SECOND_FACTOR_KEY_FILE", VAR_DIR /
 READER_CREDENTIAL_KEY_FILE = Path(os.environ.get("READER_CREDENTIAL_KEY_FILE", VAR_DIR / "keys" / "reader-credentials"))
 
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.login_brake.BrakedBackend"]
+# The tries to log in are counted apart: nothing else may push a counter out of its cache.
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "logins": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "logins",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    },
+}
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
@@ -149,6 +159,21 @@ X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"
+
+# One switch for a deployment behind a proxy that speaks HTTPS, and that sets X-Forwarded-Proto on every request itself:
+# whoever reaches this server past the proxy could claim the scheme. Subdomains and the preload list bind more names
+# than this one, so they stay off.
+HTTPS = os.environ.get("CUSTODY_HTTPS") == "1"
+if HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+    # Django writes "and its subdomains" .example.com as a host, *.example.com as an origin. "*" names no origin.
+    CSRF_TRUSTED_ORIGINS = [
+        f"https://*{host}" if host.startswith(".") else f"https://{host}" for host in ALLOWED_HOSTS if host != "*"
+    ]
 
 # One photo may be 15 MiB; a reader's report has its own cap and is read as a stream.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024

@@ -1,6 +1,7 @@
 """Put a stored verdict into a sentence, in the reader's language: what holds, or where the log first fails and how."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -13,7 +14,8 @@ _FAULTS = {
     "checkpoint_signature": gettext_lazy("its signature is not by the pinned key"),
     "checkpoint_format": gettext_lazy("it is not a checkpoint in the one form that the format allows"),
     "checkpoint_origin": gettext_lazy("it is of another log"),
-    "last_signed_root": gettext_lazy("the entries do not add up to the root that was last signed"),
+    "attachment_missing": gettext_lazy("an attachment that it names is gone"),
+    "attachment_changed": gettext_lazy("an attachment that it names is not what it was"),
     "kind": gettext_lazy("its kind is not one that may stand there"),
     "checkpoint_root": gettext_lazy("the entries do not add up to its root"),
     "format": gettext_lazy("it is not an entry in the one form that the format allows"),
@@ -24,6 +26,16 @@ _FAULTS = {
     "subject_seq": gettext_lazy("its subject’s own chain skips or repeats"),
     "subject_prev": gettext_lazy("it does not continue from its subject’s previous entry"),
     "sealed_at": gettext_lazy("its time is before that of the entry before it"),
+}
+
+# Faults of what the server itself remembers of the log, beside the database.
+_STORE_FAULTS = {
+    "known_root": gettext_lazy(
+        "Broken: the entries do not add up to the root that was last signed. History was written anew."
+    ),
+    "last_signed_missing": gettext_lazy("Incomplete: the last-signed store is gone."),
+    "last_signed_format": gettext_lazy("Incomplete: the last-signed store cannot be read."),
+    "last_signed_origin": gettext_lazy("Incomplete: the last-signed store is of another log."),
 }
 
 
@@ -63,6 +75,8 @@ def tell_verdict(run: VerificationRun) -> ToldVerdict:
     fault = _FAULTS.get(verdict["check"], verdict["check"])
     if verdict["check"] == "empty":
         return ToldVerdict("waiting", _("Empty"), _("The log has no entry yet, so that nothing was verified."))
+    if verdict["check"] in _STORE_FAULTS:
+        return _tell_store_fault(verdict["status"], verdict["check"], facts)
     if verdict["status"] == "incomplete":
         sentence = _("Incomplete: entry %(at)s and those after it are missing.") % {"at": at}
         detail = _("The log holds %(entries)s entries; more were signed.") % {"entries": entries}
@@ -75,6 +89,17 @@ def tell_verdict(run: VerificationRun) -> ToldVerdict:
     sentence = _("Broken at entry %(at)s: %(fault)s.") % {"at": at, "fault": fault}
     detail = ngettext("The entry before it holds.", "The %(n)s entries before it hold.", at) % {"n": at} if at else ""
     return ToldVerdict("broken", _("Broken"), sentence, detail, **facts)
+
+
+def _tell_store_fault(status: str, check: str, facts: dict[str, Any]) -> ToldVerdict:
+    sentence = str(_STORE_FAULTS[check])
+    if status == "broken":
+        return ToldVerdict("broken", _("Broken"), sentence, **facts)
+    detail = _(
+        "The entries that are here hold. Without the store nobody here knows whether later ones were cut off, or "
+        "history was written anew: bring it back and verify again."
+    )
+    return ToldVerdict("broken", _("Incomplete"), sentence, detail, **facts)
 
 
 def _witnessed(status: str) -> str:

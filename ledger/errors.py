@@ -1,4 +1,4 @@
-"""Facts that stop a submission or the sealer. Each says what was expected and what was found."""
+"""Facts that stop a submission, the sealer or a verification. Each says what was expected and what was found."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -14,6 +14,19 @@ class StatementRefused(Refusal):
 class KeyReused(Refusal):
     code = "key_reused"
     message = _("The key %(key)s was used before with another content. Use a new key.")
+
+
+class VerifierKeyMissing(Refusal):
+    code = "verifier_key_missing"
+    message = _(
+        "The log’s verifier key is not at %(path)s, so that nothing was verified. Where the signing key is, "
+        "manage.py ledger_key writes it; or copy that file from there."
+    )
+
+
+class AttachmentChanged(Refusal):
+    code = "attachment_changed"
+    message = _("The attachment %(expected)s now hashes to %(found)s: it was changed in the database.")
 
 
 class SealingStopped(Exception):
@@ -34,12 +47,29 @@ class LogForked(SealingStopped):
         super().__init__(f"The tree over the first {size} entries was signed as {expected}, the database has {found}.")
 
 
-class EntryChanged(SealingStopped):
-    def __init__(self, *, index: int, expected: str, found: str) -> None:
+class LogHeadChanged(SealingStopped):
+    def __init__(self, *, expected: str, found: str) -> None:
         super().__init__(
-            f"Entry {index} was sealed with leaf hash {expected} and now has {found}: it was changed in the database. "
-            "Nothing is chained to it until it is as it was."
+            f"The sealer's head (ledger_loghead) should be {expected} and is {found}: it was changed in the database. "
+            "Nothing is signed until it is as it was."
         )
+
+
+class EntryChanged(SealingStopped):
+    def __init__(self, *, index: int, what: str, expected: object, found: object) -> None:
+        super().__init__(
+            f"Entry {index} is not as this log's key sealed it ({what}: expected {expected}, found {found}): it was "
+            "changed in the database. Nothing is chained to it until it is as it was."
+        )
+
+
+class StatementChanged(SealingStopped):
+    def __init__(self, *, key: str, why: object) -> None:
+        super().__init__(
+            f"The pending statement {key} cannot be sealed any more ({why}): it was changed in the database after it "
+            "was submitted. Nothing is sealed until it is as it was."
+        )
+        self.key = key
 
 
 class LastSignedMissing(SealingStopped):
@@ -48,6 +78,24 @@ class LastSignedMissing(SealingStopped):
             f"The database holds a checkpoint over {size} entries, but the last-signed store in {folder} is gone. "
             "Bring the store back; the log is not signed without it."
         )
+
+
+class LastSignedUnreadable(SealingStopped):
+    def __init__(self, *, path: str, why: object) -> None:
+        super().__init__(
+            f"The last-signed store {path} cannot be read ({why}). Bring back what it held; the log is not signed "
+            "without it."
+        )
+        self.path, self.why = path, why
+
+
+class LastSignedOfAnotherLog(SealingStopped):
+    def __init__(self, *, path: str, expected: str, found: str) -> None:
+        super().__init__(
+            f"The last-signed store {path} is of the log {found}, and this log is {expected}. Bring this log's store "
+            "back, or name the log as it was named when it was signed (LEDGER_ORIGIN)."
+        )
+        self.path, self.expected, self.found = path, expected, found
 
 
 class LastSignedMoved(SealingStopped):
@@ -63,6 +111,14 @@ class SigningKeyMissing(SealingStopped):
         )
 
 
-class AttachmentChanged(Exception):
-    def __init__(self, *, expected: str, found: str) -> None:
-        super().__init__(f"The attachment {expected} now hashes to {found}: it was changed in the database.")
+class SigningKeyUnreadable(SealingStopped):
+    def __init__(self, *, path: str, why: object) -> None:
+        super().__init__(f"The log's signing key at {path} cannot be used: {why}.")
+
+
+class VerifierKeyChanged(SealingStopped):
+    def __init__(self, *, path: str, expected: str, found: str) -> None:
+        super().__init__(
+            f"The verifier key in {path} is {found}, but the signing key and the log's name make it {expected}. Bring "
+            "back the key and the name (LEDGER_ORIGIN) that the log was begun with."
+        )

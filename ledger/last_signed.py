@@ -13,8 +13,9 @@ from pathlib import Path
 
 from django.conf import settings
 
-from ledger.errors import LastSignedMoved
+from ledger.errors import LastSignedMoved, LastSignedOfAnotherLog, LastSignedUnreadable
 from ledger.tlog.checkpoint import Checkpoint, parse_checkpoint
+from ledger.tlog.errors import CheckpointMalformed
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,21 @@ class LastSignedStore:
             yield
 
     def read(self) -> Checkpoint | None:
-        """Return what was last signed, or None where nothing ever was."""
+        """
+        Return what was last signed, or None where nothing ever was.
+
+        :raises LastSignedUnreadable: if something stands there that is not what was written
+        :raises LastSignedOfAnotherLog: if another log's store was put there
+        """
         try:
-            text = self._file.read_text(encoding="utf-8")
+            found = parse_checkpoint(self._file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        return parse_checkpoint(text)
+        except (OSError, UnicodeDecodeError, CheckpointMalformed) as error:
+            raise LastSignedUnreadable(path=str(self._file), why=error) from error
+        if found.origin != self.origin:
+            raise LastSignedOfAnotherLog(path=str(self._file), expected=self.origin, found=found.origin)
+        return found
 
     def advance(self, *, expected: Checkpoint | None, new: Checkpoint) -> None:
         """

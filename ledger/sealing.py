@@ -14,17 +14,26 @@ from typing import Any
 from celery import current_app
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Max
+from django.db.models import Count, Max
 
-from ledger.errors import EntryChanged, LastSignedMissing, LogForked, LogWentBack
+from ledger.attachments import as_bytes
+from ledger.errors import (
+    EntryChanged,
+    LastSignedMissing,
+    LogForked,
+    LogHeadChanged,
+    LogWentBack,
+    StatementChanged,
+)
 from ledger.keys import load_signer
 from ledger.last_signed import LastSignedStore, open_store
 from ledger.models import Checkpoint, Entry, LogHead, Statement
 from ledger.tlog import canonical
 from ledger.tlog import checkpoint as tlog_checkpoint
 from ledger.tlog import entry as tlog_entry
+from ledger.tlog.errors import FrontierMalformed, TlogError
 from ledger.tlog.merkle import Frontier, leaf_hash
-from ledger.tlog.note import Signer
+from ledger.tlog.note import Signer, Verifier
 from ledger.tlog.times import format_time, parse_time
 
 logger = logging.getLogger(__name__)
@@ -55,8 +64,11 @@ def seal_pending(*, limit: int = 256) -> Checkpoint | None:
     :returns: the new checkpoint, or None where nothing was pending
     :raises LogWentBack: if the database holds fewer entries than were once signed
     :raises LogForked: if what was signed is not what the database holds
+    :raises LogHeadChanged: if the sealer's own row does not fit the entries
     :raises LastSignedMissing: if checkpoints exist but the last-signed store is gone
     :raises EntryChanged: if an entry that the next one would chain to is not what was sealed
+    :raises StatementChanged: if a pending statement is not one that was submitted
+    :raises SealingStopped: for all of these, and where the store or the key cannot be used
     """
     store = open_store()
     with store.exclusive():
@@ -65,10 +77,9 @@ def seal_pending(*, limit: int = 256) -> Checkpoint | None:
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
             head = LogHead.objects.select_for_update().first() or LogHead(size=0, frontier=b"")
-            _refuse_if_behind(head, store)
+            frontier = _checked_frontier(head, store)
             # Drained by state, never by ``id > last``: serial ids commit out of order, and a row would be skipped.
             pending = list(Statement.objects.filter(entry__isnull=True).order_by("id")[:limit])
-            frontier = Frontier.from_bytes(head.size, bytes(head.frontier))
             if pending:
                 signer = load_signer(may_create=head.size == 0)
                 _store_entries(pending, frontier, signer)
@@ -80,35 +91,55 @@ def seal_pending(*, limit: int = 256) -> Checkpoint | None:
         return _publish(frontier, store)
 
 
-def _refuse_if_behind(head: LogHead, store: LastSignedStore) -> None:
+def _checked_frontier(head: LogHead, store: LastSignedStore) -> Frontier:
+    """Return the tree to build on, once it is the one that was last signed and the entries reach as far as it does."""
     signed = store.read()
-    if signed is None:
-        published = Checkpoint.objects.first()
-        if published is not None:
-            raise LastSignedMissing(folder=str(store.folder), size=published.size)
-        return
-    if head.size < signed.size:
-        raise LogWentBack(database=head.size, signed=signed.size)
-    if head.size == signed.size:
-        root = Frontier.from_bytes(head.size, bytes(head.frontier)).root()
-    else:
-        # A sealer died between storing entries and signing: the head is ahead, so the signed prefix is recomputed.
-        prefix = Frontier()
-        leaves = Entry.objects.filter(index__lt=signed.size).order_by("index").values_list("leaf_hash", flat=True)
-        for leaf in leaves.iterator(chunk_size=4096):
-            prefix.append(bytes(leaf))
-        root = prefix.root()
-    if root != signed.root:
+    if signed is None and (published := Checkpoint.objects.first()) is not None:
+        raise LastSignedMissing(folder=str(store.folder), size=published.size)
+    signed_size = signed.size if signed else 0
+    if head.size < signed_size:
+        raise LogWentBack(database=head.size, signed=signed_size)
+    newest = Entry.objects.aggregate(index=Max("index"))["index"]
+    stored = 0 if newest is None else newest + 1
+    if stored < head.size:
+        raise LogWentBack(database=stored, signed=head.size)
+    if stored > head.size:
+        raise LogHeadChanged(expected=f"at {stored} entries", found=f"at {head.size}")
+    try:
+        frontier = Frontier.from_bytes(head.size, bytes(head.frontier))
+    except FrontierMalformed as error:
+        raise LogHeadChanged(expected=error.expected, found=error.found) from error
+    root = frontier.root()
+    if head.size > signed_size:
+        # A sealer died between storing entries and signing: the head is ahead, so the tree is computed again.
+        root, whole = _roots(signed_size)
+        if whole != frontier.root():
+            raise LogHeadChanged(expected=f"a tree of root {whole.hex()}", found=frontier.root().hex())
+    if signed and root != signed.root:
         raise LogForked(size=signed.size, expected=signed.root.hex(), found=root.hex())
+    return frontier
+
+
+def _roots(size: int) -> tuple[bytes, bytes]:
+    """Compute the root over the first ``size`` entries and that over all, from the notes themselves."""
+    tree, root = Frontier(), Frontier().root()
+    for note in Entry.objects.order_by("index").values_list("note", flat=True).iterator(chunk_size=2048):
+        tree.append(leaf_hash(as_bytes(note)))
+        if tree.size == size:
+            root = tree.root()
+    return root, tree.root()
 
 
 def _store_entries(pending: Sequence[Statement], frontier: Frontier, signer: Signer) -> None:
     """Give each statement its index, chain it, sign it and store it; ``frontier`` grows by what was stored."""
+    prev, now = tlog_entry.ZERO_HASH, datetime.now(UTC)
     last = Entry.objects.order_by("-index").first()
-    prev = _checked_leaf_hash(last) if last else tlog_entry.ZERO_HASH
-    # Never before the previous entry's time, even where the machine's clock was set back.
-    sealed_at = format_time(max(datetime.now(UTC), last.sealed_at) if last else datetime.now(UTC))
-    heads = _subject_heads({statement.subject for statement in pending})
+    if last:
+        opened, prev = _open(last, signer.verifier)
+        # Never before the previous entry's time, even where the machine's clock was set back.
+        now = max(now, parse_time(opened.sealed_at))
+    sealed_at = format_time(now)
+    heads = _subject_heads({statement.subject for statement in pending}, signer.verifier)
     rows = []
 
     def seal(kind: str, subject: str, body: dict[str, Any]) -> Entry:
@@ -147,32 +178,56 @@ def _store_entries(pending: Sequence[Statement], frontier: Frontier, signer: Sig
     if frontier.size == 0:
         seal("genesis", uuid.uuid4().urn, {"format": "custody-ledger/v1", "vkey": signer.vkey})
     for statement in pending:
-        statement.entry = seal(statement.kind, statement.subject, canonical.decode(bytes(statement.body)))
+        try:
+            statement.entry = seal(statement.kind, statement.subject, canonical.decode(as_bytes(statement.body)))
+        except TlogError as error:
+            raise StatementChanged(key=statement.key, why=error) from error
     Entry.objects.bulk_create(rows)
     Statement.objects.bulk_update(pending, ["entry"])
 
 
-def _subject_heads(subjects: set[str]) -> dict[str, tuple[int, str]]:
+def _subject_heads(subjects: set[str], verifier: Verifier) -> dict[str, tuple[int, str]]:
     """Map each subject that has entries to the next ``subject_seq`` and the newest entry's leaf hash."""
-    newest = (
-        Entry.objects.filter(subject__in=subjects)
-        .order_by()
-        .values("subject")
-        .annotate(newest=Max("index"))
-        .values_list("newest", flat=True)
-    )
-    return {
-        entry.subject: (entry.subject_seq + 1, _checked_leaf_hash(entry))
-        for entry in Entry.objects.filter(index__in=list(newest))
+    found = Entry.objects.filter(subject__in=subjects).order_by().values("subject")
+    counts = dict(found.annotate(newest=Max("index"), entries=Count("index")).values_list("newest", "entries"))
+    heads = {}
+    for row in Entry.objects.filter(index__in=list(counts)):
+        entry, leaf = _open(row, verifier)
+        if counts[row.index] != entry.subject_seq + 1:
+            raise EntryChanged(
+                index=entry.index,
+                what=f"entries about {entry.subject}",
+                expected=entry.subject_seq + 1,
+                found=counts[row.index],
+            )
+        heads[entry.subject] = (entry.subject_seq + 1, leaf)
+    return heads
+
+
+def _open(row: Entry, verifier: Verifier) -> tuple[tlog_entry.Entry, str]:
+    """
+    Read an entry from its note alone and hash the note: what was written into a column must not be signed for good.
+
+    :raises EntryChanged: if the note is not this log's, or a column says something else than the note
+    """
+    note = as_bytes(row.note)
+    try:
+        entry = tlog_entry.open_entry(note, verifier=verifier)
+    except TlogError as error:
+        raise EntryChanged(index=row.index, what=error.what, expected=error.expected, found=error.found) from error
+    leaf = leaf_hash(note).hex()
+    sealed = {
+        "index": (entry.index, row.index),
+        "kind": (entry.kind, row.kind),
+        "subject": (entry.subject, row.subject),
+        "subject_seq": (entry.subject_seq, row.subject_seq),
+        "sealed_at": (entry.sealed_at, format_time(row.sealed_at)),
+        "leaf_hash": (leaf, as_bytes(row.leaf_hash).hex()),
     }
-
-
-def _checked_leaf_hash(entry: Entry) -> str:
-    """Hash the stored note again: what an insider wrote into a column must not be chained to and signed for good."""
-    stored, found = bytes(entry.leaf_hash).hex(), leaf_hash(bytes(entry.note)).hex()
-    if stored != found:
-        raise EntryChanged(index=entry.index, expected=stored, found=found)
-    return found
+    for what, (expected, found) in sealed.items():
+        if expected != found:
+            raise EntryChanged(index=row.index, what=what, expected=expected, found=found)
+    return entry, leaf
 
 
 def _publish(frontier: Frontier, store: LastSignedStore) -> Checkpoint:

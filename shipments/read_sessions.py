@@ -17,7 +17,6 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from ledger import attachments
-from ledger.models import Attachment
 from ledger.tlog import canonical, merkle
 from ledger.tlog.times import format_time
 from refusals import Refusal
@@ -94,8 +93,12 @@ def freeze_read_session(*, session: ReadSession) -> ReadSession:
 
 
 def read_document(*, session: ReadSession) -> dict[str, Any]:
-    """Return the document of a frozen session."""
-    document = canonical.decode(bytes(Attachment.objects.get(sha256=session.document_sha256).content))
+    """
+    Return the document of a frozen session.
+
+    :raises AttachmentChanged: if it is not what was frozen
+    """
+    document = canonical.decode(attachments.load(session.document_sha256))
     assert isinstance(document, dict)
     return document
 

@@ -23,8 +23,9 @@ from biometrics.consent import standing_consent
 from biometrics.directory import open_names
 from biometrics.enrolment import LEAST_PHOTOS, MOST_PHOTOS, enrol_person
 from biometrics.errors import ConsentMissing
-from biometrics.models import Badge, Person, Verification
+from biometrics.models import Badge, CaptureSource, Person, Verification
 from biometrics.second_factor import PIN_DIGITS, issue_badge, set_pin
+from biometrics.vault import open_evidence
 from ledger.tlog.errors import NotCanonical
 from refusals import Refusal
 
@@ -204,4 +205,6 @@ def _device(verification: Verification) -> str:
         device = verification.record.get("device", "")
     except (NotCanonical, AttributeError):
         return _("The record cannot be read")
-    return device if isinstance(device, str) else ""
+    label = str(CaptureSource(device).label) if device in CaptureSource.values else ""
+    camera = verification.camera
+    return f"{label}: {open_evidence(camera).decode()}" if camera else label

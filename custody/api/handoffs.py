@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from accounts.access import requires
 from accounts.models import User
 from accounts.roles import Capability
-from biometrics.models import Person
+from biometrics.models import CaptureSource, Person
 from custody import handoffs
 from custody.models import Handoff
 from shipments.models import ReadPoint
@@ -30,7 +30,7 @@ class OpenFields(serializers.Serializer[Any]):
 
 class FaceFields(serializers.Serializer[Any]):
     photo = serializers.FileField()
-    device = serializers.CharField(max_length=100, default="api")
+    camera = serializers.CharField(max_length=100, default="", allow_blank=True)
     captured_at = serializers.DateTimeField(required=False)
 
 
@@ -112,7 +112,8 @@ class Face(HandoffView):
             handoff=handoff,
             photo=fields.validated_data["photo"].read(),
             captured_at=fields.validated_data.get("captured_at") or timezone.now(),
-            device=fields.validated_data["device"],
+            source=CaptureSource.API,
+            camera=fields.validated_data["camera"],
             by=self.user(request),
         )
         return self.answer(handoff)

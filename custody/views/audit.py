@@ -27,9 +27,8 @@ from custody.ledger_head import ledger_head
 from custody.narrative import KINDS, CustodyWindow, Line, custody_windows, shipment_lines, tell_all
 from custody.verdicts import tell_verdict
 from ledger import attachments
-from ledger.errors import AttachmentChanged, SealingStopped
+from ledger.errors import AttachmentChanged, VerifierKeyMissing
 from ledger.models import Attachment, Checkpoint, Entry, LogHead, Statement, VerificationRun
-from ledger.tlog.errors import TlogError
 from ledger.tlog.merkle import leaf_hash
 from ledger.verification import own_policy, run_verification
 from shipments.consignments import ShipmentUnknown, find_shipment
@@ -150,7 +149,7 @@ def attachment(request: HttpRequest, sha256: str) -> HttpResponse:
     try:
         content = attachments.load(sha256)
     except AttachmentChanged as error:
-        messages.error(request, str(error), extra_tags="attachment_changed")
+        messages.error(request, error.sentence, extra_tags=error.code)
         return redirect("ledger")
     ending = "json" if kept.media_type == "application/json" else "bin"
     return _download(content, media_type=kept.media_type, name=f"{sha256}.{ending}")
@@ -174,7 +173,7 @@ def verification(request: HttpRequest) -> HttpResponse:
     verdict = tell_verdict(newest) if newest else None
     try:
         vkeys = own_policy().vkeys
-    except (SealingStopped, OSError):
+    except VerifierKeyMissing:
         vkeys = ()
     return render(
         request,
@@ -195,8 +194,8 @@ def verification(request: HttpRequest) -> HttpResponse:
 def _verify_now(request: HttpRequest) -> HttpResponse:
     try:
         run_verification(requested_by=cast(User, request.user))
-    except (SealingStopped, TlogError, OSError) as error:
-        messages.error(request, _("The log was not verified: %(why)s") % {"why": error}, extra_tags="not_verified")
+    except VerifierKeyMissing as error:
+        messages.error(request, error.sentence, extra_tags=error.code)
     return HttpResponseRedirect(reverse("verification"))
 
 

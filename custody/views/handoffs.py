@@ -30,7 +30,7 @@ from accounts.access import capability_required
 from accounts.models import User
 from accounts.roles import Capability
 from biometrics.directory import open_names
-from biometrics.models import Verification
+from biometrics.models import CaptureSource, Verification
 from biometrics.people import display_name
 from custody import errors, handoffs
 from custody.models import OPEN_STATES, Handoff, HandoffState
@@ -277,11 +277,13 @@ def read_again(request: HttpRequest, handoff: Handoff) -> None:
 @_step
 def face(request: HttpRequest, handoff: Handoff) -> None:
     photo = request.FILES.get("photo")
+    camera = request.POST.get("camera_device", "").strip()[:100]
     handoffs.verify_receiver(
         handoff=handoff,
         photo=photo.read() if photo else b"",
         captured_at=_captured_at(request.POST.get("captured_at", "")),
-        device=request.POST.get("camera_device", "").strip()[:100] or "uploaded photo",
+        source=CaptureSource.WEBCAM if camera else CaptureSource.UPLOAD,
+        camera=camera,
         by=_user(request),
     )
 

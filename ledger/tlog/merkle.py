@@ -115,21 +115,7 @@ def verify_inclusion(*, leaf: bytes, index: int, size: int, proof: Sequence[byte
     if not 0 <= index < size:
         raise ProofNotVerified("inclusion", expected=f"an index below {size}", found=str(index))
     _check_hashes("inclusion", proof)
-    node, last, found = index, size - 1, leaf
-    for step in proof:
-        if last == 0:
-            raise ProofNotVerified("inclusion", expected="a shorter proof", found=f"{len(proof)} hashes")
-        if node & 1 or node == last:
-            found = node_hash(step, found)
-            while not node & 1 and node:
-                node >>= 1
-                last >>= 1
-        else:
-            found = node_hash(found, step)
-        node >>= 1
-        last >>= 1
-    if last != 0:
-        raise ProofNotVerified("inclusion", expected="a longer proof", found=f"{len(proof)} hashes")
+    _, found = _climb("inclusion", leaf, index, size - 1, proof)
     if found != root:
         raise ProofNotVerified("inclusion", expected=root.hex(), found=found.hex())
 
@@ -174,21 +160,7 @@ def verify_consistency(*, old_size: int, old_root: bytes, size: int, root: bytes
     while node & 1:
         node >>= 1
         last >>= 1
-    old_found = found = path[0]
-    for step in path[1:]:
-        if last == 0:
-            raise ProofNotVerified("consistency", expected="a shorter proof", found=f"{len(proof)} hashes")
-        if node & 1 or node == last:
-            old_found, found = node_hash(step, old_found), node_hash(step, found)
-            while not node & 1 and node:
-                node >>= 1
-                last >>= 1
-        else:
-            found = node_hash(found, step)
-        node >>= 1
-        last >>= 1
-    if last != 0:
-        raise ProofNotVerified("consistency", expected="a longer proof", found=f"{len(proof)} hashes")
+    old_found, found = _climb("consistency", path[0], node, last, path[1:])
     if old_found != old_root:
         raise ProofNotVerified("consistency, old root", expected=old_root.hex(), found=old_found.hex())
     if found != root:
@@ -209,6 +181,30 @@ def _subproof(leaf_hashes: Sequence[bytes], old_size: int, *, whole: bool) -> li
 def _split(size: int) -> int:
     """Return the largest power of two below ``size``."""
     return 1 << ((size - 1).bit_length() - 1)
+
+
+def _climb(what: str, start: bytes, node: int, last: int, path: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """
+    Climb from node number ``node`` of a level whose last is ``last`` (RFC 9162 2.1.3.2 and 2.1.4.2 share this walk).
+
+    :returns: the root of the tree that ends with this node, and the root of the whole tree
+    """
+    ending_here = whole = start
+    for step in path:
+        if last == 0:
+            raise ProofNotVerified(what, expected="a shorter proof", found=f"{len(path)} hashes to climb by")
+        if node & 1 or node == last:
+            ending_here, whole = node_hash(step, ending_here), node_hash(step, whole)
+            while not node & 1 and node:
+                node >>= 1
+                last >>= 1
+        else:
+            whole = node_hash(whole, step)
+        node >>= 1
+        last >>= 1
+    if last != 0:
+        raise ProofNotVerified(what, expected="a longer proof", found=f"{len(path)} hashes to climb by")
+    return ending_here, whole
 
 
 def _check_hashes(what: str, proof: Sequence[bytes]) -> None:

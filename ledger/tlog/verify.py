@@ -14,8 +14,11 @@ Verify a log from its entries, its checkpoint and what the caller pinned; what t
     f. ``subject_seq`` and ``subject_prev`` continue its subject's own chain;
     g. its time is not before that of the entry before it.
  4. There is a checkpoint, and step 2 found no fault in it.
- 5. The number of entries reaches the checkpoint's size.
- 6. The root over the entries up to that size is the checkpoint's: the chain and the tree agree.
+ 5. The number of entries reaches the checkpoint's size, and that of the known head: a size and root that the caller
+    learned earlier and kept elsewhere, signed or not.
+ 6. The root over the entries up to the checkpoint's size is the checkpoint's: the chain and the tree agree.
+ 7. The root over the entries up to the known head's size is the known head's: history was not written anew, not even
+    by whoever holds the key.
 
 Memory: the right edge of the tree and one head for each subject.
 """
@@ -60,7 +63,8 @@ class Verdict:
     ``entries`` counts those that are sound, from the first; ``broken_at`` is the first bad or missing entry, None where
     the fault is in no single entry; ``check`` is the stable code of the check that failed, empty where none did.
     ``size`` and ``root`` are the checkpoint's where all is sound, otherwise those of the sound entries; ``uncovered``
-    counts sound entries beyond the checkpoint.
+    counts sound entries beyond the checkpoint. ``fault`` says ``check`` in words where a caller asked more of the log
+    than this module does; for the checks here it is empty, and :data:`CHECKS` has the words.
     """
 
     status: str
@@ -72,6 +76,7 @@ class Verdict:
     expected: str = ""
     found: str = ""
     uncovered: int = 0
+    fault: str = ""
 
     @property
     def intact(self) -> bool:
@@ -85,12 +90,15 @@ class Verdict:
             return f"Intact, {witnessed}: all {self.size} entries under the checkpoint are sound{tail}."
         if self.check == "empty":
             return "Incomplete: there is no entry and no checkpoint, so nothing was verified."
-        if self.status == INCOMPLETE:
+        fault = self.fault or CHECKS.get(self.check, self.check)
+        if self.status == INCOMPLETE and self.broken_at is not None:
             return f"Incomplete: entry {self.broken_at} and those after it are missing; the log holds {self.entries}."
-        where = "at the checkpoint" if self.broken_at is None else f"at entry {self.broken_at}"
-        if self.check == "policy":
-            where = "before the first entry"
-        return f"Broken {where}: {CHECKS.get(self.check, self.check)}."
+        if self.status == INCOMPLETE:
+            return f"Incomplete: {fault}."
+        if self.broken_at is not None:
+            return f"Broken at entry {self.broken_at}: {fault}."
+        where = {"policy": "before the first entry", "known_root": "against the known head"}
+        return f"Broken {where.get(self.check, 'at the checkpoint')}: {fault}."
 
 
 # Every check that can break a verdict, by its stable code, as its sentence has it.
@@ -110,6 +118,7 @@ CHECKS = {
     "checkpoint_signature": "its signature is not by a pinned key over these bytes",
     "checkpoint_origin": "it belongs to another log",
     "checkpoint_root": "the entries do not add up to its root",
+    "known_root": "the entries do not add up to the root that was known before: history was written anew",
 }
 
 
@@ -127,6 +136,7 @@ def verify_entries(
     *,
     checkpoint: bytes | None,
     policy: Policy,
+    known: Checkpoint | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Verdict:
     """
@@ -137,6 +147,7 @@ def verify_entries(
 
     :param notes: the leaves as stored, from entry 0
     :param checkpoint: the signed checkpoint, or None where there is none
+    :param known: a head of this log that the caller trusts without a signature, of any size; None where there is none
     """
     run = _Run(policy)
     try:
@@ -144,12 +155,13 @@ def verify_entries(
     except _Fault as fault:
         return run.broken(fault, at=None)
     head = run.open_head(checkpoint)  # step 2
-    root_at_head = EMPTY_ROOT if head and head.size == 0 else None
+    roots = {0: EMPTY_ROOT}  # at the sizes that are asked for below
+    asked = {tree.size for tree in (head, known) if tree}
     try:
         for note in notes:
             run.take(note)  # step 3
-            if head and run.size == head.size:
-                root_at_head = run.frontier.root()
+            if run.size in asked:
+                roots[run.size] = run.frontier.root()
             if on_progress and run.size % PROGRESS_EVERY == 0:
                 on_progress(run.size)
     except _Fault as fault:
@@ -159,15 +171,18 @@ def verify_entries(
             on_progress(run.size)
     if run.head_fault:  # step 4
         return run.broken(run.head_fault, at=None)
-    if head is None:
-        if run.size == 0:
-            return run.verdict(INCOMPLETE, check="empty", expected="entries and a checkpoint", found="neither")
+    if head is None and run.size:
         return run.broken(_Fault("checkpoint_missing", "a signed checkpoint", "none"), at=None)
-    if root_at_head is None:  # step 5
-        expected, found = f"{head.size} entries, as the checkpoint says", f"{run.size} entries"
-        return run.verdict(INCOMPLETE, broken_at=run.size, check="checkpoint_size", expected=expected, found=found)
-    if root_at_head != head.root:  # step 6
-        return run.broken(_Fault("checkpoint_root", head.root.hex(), root_at_head.hex()), at=None)
+    if head and head.size not in roots:  # step 5
+        return run.cut_off("checkpoint_size", f"{head.size} entries, as the checkpoint says")
+    if known and known.size not in roots:
+        return run.cut_off("known_size", f"{known.size} entries, as was known before")
+    if head is None:
+        return run.verdict(INCOMPLETE, check="empty", expected="entries and a checkpoint", found="neither")
+    if roots[head.size] != head.root:  # step 6
+        return run.broken(_Fault("checkpoint_root", head.root.hex(), roots[head.size].hex()), at=None)
+    if known and roots[known.size] != known.root:  # step 7
+        return run.broken(_Fault("known_root", known.root.hex(), roots[known.size].hex()), at=None)
     return run.verdict(INTACT_UNWITNESSED, size=head.size, root=head.root.hex(), uncovered=run.size - head.size)
 
 
@@ -243,6 +258,10 @@ class _Run:
             raise _Fault("subject_seq", f"{seq} for {entry.subject}", str(entry.subject_seq))
         if entry.subject_prev != head:
             raise _Fault("subject_prev", head, entry.subject_prev)
+
+    def cut_off(self, check: str, expected: str) -> Verdict:
+        found = f"{self.size} entries"
+        return self.verdict(INCOMPLETE, broken_at=self.size, check=check, expected=expected, found=found)
 
     def broken(self, fault: _Fault, *, at: int | None) -> Verdict:
         return self.verdict(BROKEN, broken_at=at, check=fault.check, expected=fault.expected, found=fault.found)

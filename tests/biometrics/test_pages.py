@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.roles import Role
-from biometrics.models import Badge, Evidence, EvidenceKind, Person, Pin, Template
+from biometrics.models import Badge, CaptureSource, Evidence, EvidenceKind, Person, Pin, Template
 from biometrics.second_factor import check_second_factor, find_by_badge
 from biometrics.verification import verify_face
 from tests.biometrics.pictures import side_by_side
@@ -224,7 +224,8 @@ def test_verifications_show_outcome_and_camera_and_no_figure(
         person=enrolled,
         photo=(photos / "obama3.jpg").read_bytes(),
         captured_at=timezone.now(),
-        device="Dock tablet 3",
+        source=CaptureSource.WEBCAM,
+        camera="Dock tablet 3",
         attempts_before=0,
         requested_by=supervisor,
     )

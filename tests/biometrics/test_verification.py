@@ -17,7 +17,7 @@ from biometrics.engine.calibration import read_calibration
 from biometrics.enrolment import enrol_person
 from biometrics.errors import ConsentMissing, MasterKeyWrong, NotEnrolled, TemplateOutdated
 from biometrics.gallery import open_template, vector_to_bytes
-from biometrics.models import Evidence, EvidenceKind, Person, Template, Verification
+from biometrics.models import CaptureSource, Evidence, EvidenceKind, Person, Template, Verification
 from biometrics.second_factor import issue_badge, set_pin
 from biometrics.vault import open_evidence
 from biometrics.verification import verify_face
@@ -35,7 +35,7 @@ def verify(person: Person, photo: bytes, by: User, attempts_before: int = 0) -> 
         person=person,
         photo=photo,
         captured_at=CAPTURED_AT,
-        device="dock 3",
+        source=CaptureSource.WEBCAM,
         attempts_before=attempts_before,
         requested_by=by,
     )
@@ -87,7 +87,7 @@ def test_the_record_is_whole(enrolled: Person, beto: User, photos: Path) -> None
         "faces_in_frame": 1,
         "liveness": {"method": "none", "outcome": "not_performed"},
         "captured_at": "2026-11-22T14:05:09.123Z",
-        "device": "dock 3",
+        "device": "webcam",
         "attempt": 3,
         "probe": verification.probe.commitment,
         "template": Template.objects.get().evidence.commitment,

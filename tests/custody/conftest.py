@@ -3,6 +3,7 @@
 import time
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from django.utils import timezone
 from accounts.models import User
 from biometrics.consent import ConsentGiven
 from biometrics.enrolment import enrol_person
-from biometrics.models import Person, PersonKind
+from biometrics.models import CaptureSource, Person, PersonKind
 from biometrics.people import register_person
 from biometrics.second_factor import set_pin
 from custody import handoffs
@@ -54,10 +55,12 @@ class Dock:
     def tags(self, consignment: Consignment | None = None) -> list[str]:
         return list((consignment or self.shipment).manifest.values_list("epc_hex", flat=True))
 
-    def read(self, *epcs: str) -> None:
+    def read(self, *epcs: str, ago: timedelta = timedelta(0)) -> None:
         """Let the dock's reader post these tags."""
         sightings = [Sighting(epc, antenna=1, rssi_cdbm=-5500) for epc in epcs]
-        body = report_body("impinj", sightings, first_ns=time.time_ns(), spacing_ns=10**6)
+        body = report_body(
+            "impinj", sightings, first_ns=time.time_ns() - int(ago.total_seconds()) * 10**9, spacing_ns=10**6
+        )
         record_report(reader=self.reader, body=body, content_type="application/json", received_at=timezone.now())
 
     def open(
@@ -78,7 +81,12 @@ class Dock:
 
     def show_face(self, handoff: Handoff, photo: bytes) -> None:
         handoffs.verify_receiver(
-            handoff=handoff, photo=photo, captured_at=timezone.now(), device="tablet at dock 1", by=self.beto
+            handoff=handoff,
+            photo=photo,
+            captured_at=timezone.now(),
+            source=CaptureSource.WEBCAM,
+            camera="Beto Vargas's tablet",
+            by=self.beto,
         )
 
     def accepted(self, *, receiver: Person | None = None, **opening: object) -> Handoff:

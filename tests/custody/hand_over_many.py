@@ -45,7 +45,7 @@ def work(docks: list[str]) -> None:
     acknowledged: list[str] = []
     faults: list[str] = []
     people = [
-        world.Custodian("", Person.objects.get(pk=pk), pin, bytes.fromhex(live))
+        world.Custodian(name="", pin=pin, person=Person.objects.get(pk=pk), live=bytes.fromhex(live))
         for pk, pin, live in json.loads(PEOPLE.read_text())
     ]
     operator = User.objects.get(username="operator")

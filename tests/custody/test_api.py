@@ -89,7 +89,7 @@ def test_what_cannot_be_opened_is_named(dock, api, changes, status, code):
 def test_another_face_is_refused_with_a_code_and_never_a_score(dock, api):
     address = f"/api/v1/handoffs/{dock.reconciled().pk}"
     answer = api.post(f"{address}/face", photo(dock.elenas_face))
-    assert (answer.status_code, answer.data["code"]) == (409, "face_not_matched")
+    assert (answer.status_code, answer.data["code"]) == (409, "face_mismatch")
     assert "distance" not in str(answer.data)
 
 

@@ -1,10 +1,11 @@
 """The handoff as the clerk meets it: from the scan to the sealed entry, and every way in which it is refused."""
 
+import threading
 import uuid
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from biometrics.errors import NotEnrolled, SecondFactorLocked, SecondFactorRefused
 from biometrics.models import Verification
@@ -62,6 +63,7 @@ def test_no_name_photo_or_descriptor_stands_in_any_entry(dock):
     log = b"".join(bytes(entry.note) for entry in Entry.objects.all())
     assert b"Marco" not in log
     assert PIN.encode() not in log
+    assert b"Vargas" not in log  # what the camera called itself
     assert max(len(entry.note) for entry in Entry.objects.all()) < 8_000
 
 
@@ -252,6 +254,7 @@ def test_a_face_of_eleven_minutes_ago_is_too_old(dock):
     dock.show_face(handoff, dock.marcos_face)
     seen = Verification.objects.get()
     Verification.objects.update(created_at=seen.created_at - timedelta(minutes=11))
+    Handoff.objects.update(reconciled_at=seen.created_at - timedelta(minutes=12))
     with pytest.raises(errors.FaceTooOld):
         handoffs.accept_handoff(handoff=handoff, by=dock.beto, pin=PIN)
 
@@ -328,3 +331,167 @@ def test_nothing_read_leaves_the_session_reading(dock):
         handoffs.reconcile_handoff(handoff=handoff, by=dock.beto)
     dock.read(*dock.tags())
     assert handoffs.reconcile_handoff(handoff=handoff, by=dock.beto).state == HandoffState.RECONCILED
+
+
+def read_some(dock, handoff, *tags):
+    dock.read(*tags)
+    return handoffs.reconcile_handoff(handoff=handoff, by=dock.beto)
+
+
+def accept(dock, handoff):
+    dock.show_face(handoff, dock.marcos_face)
+    return handoffs.accept_handoff(handoff=handoff, by=dock.beto, pin=PIN)
+
+
+def test_a_tag_that_any_session_read_is_not_missing_and_every_session_is_in_the_entry(dock):
+    a, b, c = dock.tags()
+    handoff = read_some(dock, dock.open(), a, b)
+    first = handoff.session
+    handoff = handoffs.read_again(handoff=handoff, by=dock.beto)
+    accept(dock, read_some(dock, handoff, c))
+    (entry,) = entries("handoff")
+    reads = entry.body["reads"]
+    assert (reads["seen"], reads["not_seen"], reads["grade"], reads["sessions"]) == (3, [], "direct", 2)
+    assert "exceptions" not in entry.body
+    assert reads["earlier"] == [
+        {"session": first.pk.urn, "document": first.document_sha256, "reports_root": first.reports_root}
+    ]
+
+
+def test_a_session_refused_for_a_stray_makes_no_tag_missing_and_stands_behind_the_refusal(dock):
+    a, b, _ = dock.tags()
+    handoff = dock.open()
+    with pytest.raises(errors.TagOfAnotherShipment):
+        read_some(dock, handoff, a, dock.tags(dock.other)[0])
+    accept(dock, read_some(dock, handoff, a, b))
+    (refused,) = entries("handoff_refused")
+    document = canonical.decode(bytes(Attachment.objects.get(pk=refused.body["reads"]["document"]).content))
+    assert dock.tags(dock.other)[0] in [tag["epc"] for tag in document["tags"]]
+    (entry,) = entries("handoff")
+    assert entry.body["reads"]["sessions"] == 1
+    assert "exceptions" not in entry.body
+
+
+def test_what_the_camera_calls_itself_is_sealed_and_not_in_the_entry(dock):
+    from biometrics.vault import open_evidence
+
+    dock.accepted()
+    (entry,) = entries("handoff")
+    verification = Verification.objects.get()
+    assert entry.body["face"]["device"] == "webcam"
+    assert entry.body["face"]["camera"] == verification.camera.commitment
+    assert open_evidence(verification.camera).decode() == "Beto Vargas's tablet"
+
+
+def test_the_same_attempt_with_another_content_is_refused(dock):
+    attempt = uuid.uuid4()
+    dock.open(attempt=attempt)
+    with pytest.raises(errors.AttemptReused):
+        dock.open(attempt=attempt, receiver=dock.elena)
+    with pytest.raises(errors.AttemptReused):
+        dock.open(attempt=attempt, shipment="LRD-1043")
+
+
+def test_a_refused_opening_sent_again_adds_no_entry(dock):
+    dock.accepted()
+    attempt = uuid.uuid4()
+    for _ in range(3):
+        with pytest.raises(errors.SamePersonOnBothSides):
+            dock.open(attempt=attempt)
+    (entry,) = entries("handoff_refused")
+    assert entry.body["attempt"] == attempt.urn
+
+
+def test_reading_again_takes_the_confirmed_face_back(dock):
+    handoff = read_some(dock, dock.open(), *dock.tags()[:2])
+    dock.show_face(handoff, dock.marcos_face)
+    handoff = handoffs.read_again(handoff=handoff, by=dock.beto)
+    handoff = read_some(dock, handoff, *dock.tags())
+    with pytest.raises(errors.FaceMissing):
+        handoffs.accept_handoff(handoff=handoff, by=dock.beto, pin=PIN)
+
+
+def test_a_shipment_closed_meanwhile_does_not_change_hands(dock):
+    from shipments.consignments import close_consignment
+
+    handoff = dock.reconciled()
+    dock.show_face(handoff, dock.marcos_face)
+    close_consignment(consignment=dock.shipment)
+    with pytest.raises(errors.ShipmentClosed):
+        handoffs.accept_handoff(handoff=handoff, by=dock.beto, pin=PIN)
+
+
+def test_reads_of_three_days_ago_are_seen_but_prove_little(dock):
+    handoff = dock.open()
+    dock.read(*dock.tags(), ago=timedelta(days=3))
+    accept(dock, handoffs.reconcile_handoff(handoff=handoff, by=dock.beto))
+    (entry,) = entries("handoff")
+    assert (entry.body["reads"]["seen"], entry.body["reads"]["grade"]) == (3, "inconclusive")
+    assert entry.body["exceptions"] == [{"accepted_by": dock.beto.pk.urn, "code": "clock_skew", "items": 3}]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_faces_shown_at_once_share_no_attempt_and_each_mismatch_is_an_entry(dock):
+    handoff = dock.reconciled()
+    said: list[str] = []
+
+    def show() -> None:
+        try:
+            dock.show_face(handoff, dock.elenas_face)
+        except Refusal as refusal:
+            said.append(refusal.code)
+        finally:
+            connection.close()
+
+    together(show, 6)
+    assert sorted(said) == ["face_mismatch"] * 3 + [code for code in sorted(said) if code != "face_mismatch"]
+    assert len(said) == 6
+    assert sorted(entry.body["face"]["attempt"] for entry in entries("handoff_refused")) == [1, 2, 3]
+    assert Verification.objects.count() == 3
+    handoff.refresh_from_db()
+    assert handoff.state == HandoffState.REFUSED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_acceptance_sent_at_once_is_one_entry(dock):
+    handoff = dock.reconciled()
+    dock.show_face(handoff, dock.marcos_face)
+    answers: list[str] = []
+
+    def accept_it() -> None:
+        try:
+            answers.append(handoffs.accept_handoff(handoff=handoff, by=dock.beto, pin=PIN).state)
+        finally:
+            connection.close()
+
+    together(accept_it, 5)
+    assert answers == [HandoffState.ACCEPTED] * 5
+    assert len(entries("handoff")) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_opening_at_once_makes_one_handoff(dock):
+    attempts = [uuid.uuid4() for _ in range(4)] * 2
+    opened: list[uuid.UUID] = []
+    refused: list[str] = []
+
+    def open_it() -> None:
+        try:
+            opened.append(dock.open(attempt=attempts.pop()).pk)
+        except Refusal as refusal:
+            refused.append(refusal.code)
+        finally:
+            connection.close()
+
+    together(open_it, 8)
+    assert len(set(opened)) == 1
+    assert set(refused) <= {"handoff_already_open", "read_point_busy"}
+    assert Handoff.objects.count() == 1
+
+
+def together(act, times: int) -> None:
+    threads = [threading.Thread(target=act) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

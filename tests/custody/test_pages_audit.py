@@ -178,7 +178,7 @@ def test_an_entry_shows_what_it_holds_and_that_it_holds(auditor, handed_over):
     text = page(auditor, "entry", first.index)
     assert "Marco Ruiz took over custody of LRD-1042" in text
     assert "Marco Ruiz · Driver" in text
-    assert "tablet at dock 1" in text
+    assert "Camera of the page" in text
     body = parse_entry(bytes(first.note)).body
     distance = body["face"]["distance_e4"] / 10_000
     assert f"Distance {distance:.4f} is within the threshold of {body['face']['threshold_e4'] / 10_000:.4f}." in text
@@ -333,14 +333,47 @@ def test_verifying_an_altered_log_names_the_first_bad_entry(auditor, handed_over
     assert "Broken" in page(auditor, "ledger")
 
 
-def test_without_the_key_nothing_is_verified_and_the_page_says_why(auditor, handed_over, own_log):
+def test_the_verifier_key_alone_is_enough_to_verify(auditor, handed_over, own_log):
     (own_log / "keys" / "ledger.pem").unlink()
+    auditor.post(reverse("verification"))
+    assert "Intact" in page(auditor, "verification")
+
+
+def test_without_a_key_nothing_is_verified_and_the_page_says_why(auditor, handed_over, own_log):
+    (own_log / "keys" / "ledger.pem").unlink()
+    (own_log / "keys" / "ledger.pem.vkey").unlink()
     response = auditor.post(reverse("verification"), follow=True)
     text = response.content.decode()
-    assert "The log was not verified" in text
-    assert "This verification did not finish." in text
+    assert "so that nothing was verified" in text
+    assert "ledger.pem.vkey" in text
     assert "The key is not at hand in this process." in text
+    assert not VerificationRun.objects.exists()
     assert "the log’s key is not at hand here" in page(auditor, "entry", 0)
+
+
+def test_verifying_names_the_entry_whose_attachment_was_changed(auditor, handed_over):
+    first = of_kind("handoff")[0]
+    sha256 = parse_entry(bytes(first.note)).body["reads"]["document"]
+    behind_the_triggers("UPDATE ledger_attachment SET content = %s WHERE sha256 = %s", [b"{}", sha256])
+    auditor.post(reverse("verification"))
+    text = page(auditor, "verification")
+    assert f"Broken at entry {first.index}: an attachment that it names is not what it was." in text
+    assert sha256 in text
+
+
+def test_a_last_signed_store_that_is_gone_or_of_another_log_is_a_finding(auditor, handed_over, own_log):
+    store = own_log / "last-signed" / "last-signed"
+    size = Checkpoint.objects.first().size
+    store.write_text(f"example.org/other\n{size}\n{'A' * 43}=\n")
+    auditor.post(reverse("verification"))
+    text = page(auditor, "verification")
+    assert "Incomplete: the last-signed store is of another log." in text
+    assert "The last-signed store is of another log: it names example.org/other" in text
+    store.unlink()
+    auditor.post(reverse("verification"))
+    text = page(auditor, "verification")
+    assert "Incomplete: the last-signed store is gone." in text
+    assert "bring it back and verify again" in text
 
 
 def test_an_officer_sees_each_refusal_with_its_entry(officer, handed_over):
@@ -367,7 +400,7 @@ def test_an_officer_sees_each_refusal_with_its_entry(officer, handed_over):
         assert reverse("entry", args=[entry.index]) in text
     # What the comparison measured is in the entry, for those who may read it; not in this list.
     assert "Distance" not in text
-    only = page(officer, "refusals", query="?code=face_not_matched")
+    only = page(officer, "refusals", query="?code=face_mismatch")
     assert "the face did not match" in only
     assert "the same person stood on both sides." not in only
     assert "is beyond the threshold" in page(officer, "entry", of_kind("handoff_refused")[-1].index)

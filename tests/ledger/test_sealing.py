@@ -1,13 +1,27 @@
 """The sealer: chains, checkpoints, the last-signed store, and what a crash at each point leaves behind."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from ledger import append_only, sealing
-from ledger.errors import EntryChanged, LastSignedMissing, LogForked, LogWentBack, SigningKeyMissing
+from ledger.errors import (
+    EntryChanged,
+    LastSignedMissing,
+    LastSignedOfAnotherLog,
+    LastSignedUnreadable,
+    LogForked,
+    LogHeadChanged,
+    LogWentBack,
+    SealingStopped,
+    SigningKeyMissing,
+    StatementChanged,
+)
+from ledger.keys import load_signer
 from ledger.last_signed import LastSignedStore, open_store
 from ledger.models import Checkpoint, Entry, LogHead, Statement
 from ledger.sealing import seal_all, seal_pending
@@ -236,17 +250,182 @@ def test_a_statement_of_long_ago_is_still_found(submit_one):
     assert Statement.objects.get(pk=late.pk).entry is not None
 
 
-@pytest.mark.parametrize("column", ["note", "leaf_hash"])
-def test_nothing_is_chained_to_an_entry_that_was_changed(submit_one, column):
+def insider(**changes) -> None:
+    """Change columns of an entry past the triggers: ``index`` says which."""
+    index = changes.pop("of")
+    append_only.disarm(connection)
+    Entry.objects.filter(index=index).update(**changes)
+    append_only.arm(connection)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("note", b"x" * 32),
+        ("leaf_hash", b"x" * 32),
+        ("kind", "enrolment"),
+        ("subject_seq", 7),
+        ("sealed_at", datetime(2999, 1, 1, tzinfo=UTC)),
+    ],
+)
+@pytest.mark.parametrize("of", [1, 2], ids=["subject's newest", "last"])
+def test_nothing_is_chained_to_an_entry_that_was_changed(submit_one, of, column, value):
     shipment = uuid.uuid4().urn
     submit_one(subject=shipment)
     submit_one()
     seal_pending()
-    append_only.disarm(connection)
-    Entry.objects.filter(index=1).update(**{column: b"x" * 32})
-    append_only.arm(connection)
+    insider(of=of, **{column: value})
     submit_one(subject=shipment)
-    with pytest.raises(EntryChanged, match="Entry 1 was sealed"):
+    with pytest.raises(EntryChanged, match=f"Entry {of} is not as this log's key sealed it"):
         seal_pending()
     assert Entry.objects.count() == 3
     assert Statement.objects.filter(entry__isnull=True).count() == 1
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL keeps text out of a column of bytes")
+@pytest.mark.parametrize(
+    ("table", "error"), [("ledger_entry SET note", EntryChanged), ("ledger_statement SET body", StatementChanged)]
+)
+def test_text_where_bytes_were_stops_the_sealer_by_name(submit_one, table, error):
+    submit_one()
+    seal_pending()
+    submit_one()
+    append_only.disarm(connection)
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {table} = 'text'")
+    append_only.arm(connection)
+    with pytest.raises(error):
+        seal_pending()
+
+
+def test_an_entry_moved_to_another_subject_is_not_continued(submit_one):
+    shipment, other = uuid.uuid4().urn, uuid.uuid4().urn
+    submit_one(subject=shipment)
+    submit_one()
+    seal_pending()
+    insider(of=1, subject=other)
+    submit_one(subject=other)
+    with pytest.raises(EntryChanged, match=f"subject: expected {shipment}, found {other}"):
+        seal_pending()
+
+
+def test_a_subject_with_an_entry_hidden_in_its_middle_is_not_continued(submit_one):
+    shipment = uuid.uuid4().urn
+    for _ in range(3):
+        submit_one(subject=shipment)
+    submit_one()
+    seal_pending()
+    insider(of=2, subject=uuid.uuid4().urn)
+    submit_one(subject=shipment)
+    with pytest.raises(EntryChanged, match=f"entries about {shipment}: expected 3, found 2"):
+        seal_pending()
+
+
+def test_an_entry_by_another_key_is_not_continued(submit_one, settings, tmp_path):
+    submit_one()
+    seal_pending()
+    settings.LEDGER_KEY_FILE = tmp_path / "another.pem"
+    load_signer(may_create=True)
+    submit_one()
+    with pytest.raises(EntryChanged, match="Entry 1 is not as this log's key sealed it"):
+        seal_pending()
+
+
+@pytest.mark.parametrize("pending", [True, False])
+def test_a_last_row_that_is_gone_is_not_sealed_over(submit_one, pending):
+    for _ in range(3):
+        submit_one()
+    seal_pending()
+    append_only.disarm(connection)
+    Statement.objects.filter(entry=3).delete()
+    Entry.objects.filter(index=3).delete()
+    append_only.arm(connection)
+    if pending:
+        submit_one()
+    with pytest.raises(LogWentBack) as refused:
+        seal_pending()
+    assert (refused.value.database, refused.value.signed) == (3, 4)
+    assert list(Entry.objects.values_list("index", flat=True)) == [0, 1, 2]
+    assert Checkpoint.objects.first().size == 4
+
+
+def test_a_last_number_that_covers_for_a_gone_row_is_noticed(submit_one):
+    for _ in range(3):
+        submit_one()
+    seal_pending()
+    append_only.disarm(connection)
+    Statement.objects.filter(entry__index__gte=2).update(entry=None)
+    Entry.objects.filter(index=3).delete()
+    Entry.objects.filter(index=2).update(index=3)
+    append_only.arm(connection)
+    with pytest.raises(EntryChanged, match="index: expected 2, found 3"):
+        seal_pending()
+
+
+@pytest.mark.parametrize("changes", [{"size": 2}, {"frontier": b"short"}, {"frontier": b"x" * 64}])
+def test_a_changed_head_signs_nothing(submit_one, monkeypatch, changes):
+    """Between a crash and the next call the entries are unsigned, and the head is all that the tree is built on."""
+    submit_one()
+    submit_one()
+    with monkeypatch.context() as patched:
+        patched.setattr(LastSignedStore, "advance", _die)
+        with pytest.raises(Died):
+            seal_pending()
+    LogHead.objects.update(**changes)
+    with pytest.raises(LogHeadChanged, match="ledger_loghead"):
+        seal_pending()
+    assert not Checkpoint.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"body": b'{"weight_kg":1.5}'},
+        {"body": b"\xff\xfe"},
+        {"body": b"[]"},
+        {"body": b'{"n": 1}'},
+        {"kind": "teleport"},
+        {"kind": "genesis"},
+        {"subject": "LRD-1042"},
+    ],
+)
+def test_a_pending_statement_that_was_changed_stops_the_sealer_by_name(submit_one, changes):
+    first = submit_one(key="handoff:1042")
+    kept = {name: getattr(first, name) for name in changes}
+    Statement.objects.update(**changes)
+    submit_one()
+    with pytest.raises(
+        StatementChanged, match="The pending statement handoff:1042 cannot be sealed any more"
+    ) as stopped:
+        seal_all()
+    assert isinstance(stopped.value, SealingStopped)
+    assert not Entry.objects.exists()
+    with pytest.raises(CommandError, match="handoff:1042"):
+        call_command("seal")
+    Statement.objects.filter(pk=first.pk).update(**kept)
+    seal_all()
+    assert verify_log(policy=own_policy()).intact
+
+
+def test_a_store_of_another_log_signs_nothing(submit_one, settings):
+    submit_one()
+    seal_pending()
+    store = open_store()
+    signed = store.read()
+    (store.folder / "last-signed").write_text(replace(signed, origin="example.org/other").text())
+    submit_one()
+    with pytest.raises(LastSignedOfAnotherLog, match=r"is of the log example\.org/other") as stopped:
+        seal_pending()
+    assert isinstance(stopped.value, SealingStopped)
+    with pytest.raises(LastSignedOfAnotherLog):
+        store.advance(expected=signed, new=signed)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage\n", b"\xff"])
+def test_a_store_that_cannot_be_read_signs_nothing(submit_one, content):
+    submit_one()
+    seal_pending()
+    (open_store().folder / "last-signed").write_bytes(content)
+    submit_one()
+    with pytest.raises(LastSignedUnreadable, match="last-signed"):
+        seal_pending()

@@ -8,6 +8,8 @@ from django.core.management import call_command
 from django.db import connection
 
 from ledger import append_only
+from ledger.keys import load_signer
+from ledger.last_signed import open_store
 from ledger.models import Checkpoint, Entry, LogHead, Statement
 from ledger.sealing import seal_all
 from ledger.verification import own_policy, run_verification, verify_log
@@ -89,8 +91,68 @@ def test_everything_gone_is_incomplete(log, behind_the_triggers):
     assert verdict().status == "incomplete"
 
 
+def test_history_rewritten_with_the_key_and_continued_is_noticed(
+    log, submit_one, settings, tmp_path, behind_the_triggers
+):
+    """The whole database is made anew by who holds the key, one entry longer: only the last-signed store remembers."""
+    store = open_store()
+    for table in (Statement, Checkpoint, Entry, LogHead):
+        table.objects.all().delete()
+    settings.LEDGER_LAST_SIGNED_DIR = tmp_path / "forger"
+    for n in range(10):
+        submit_one(another=n)
+    seal_all()
+    assert verdict().intact
+    settings.LEDGER_LAST_SIGNED_DIR = store.folder
+    found = verdict()
+    assert (found.status, found.check, found.broken_at) == ("broken", "known_root", None)
+    assert found.expected == store.read().root.hex()
+    assert "history was written anew" in found.sentence()
+
+
+def test_entries_beyond_an_old_checkpoint_are_held_against_the_store(log, submit_one, behind_the_triggers):
+    submit_one()
+    seal_all()
+    Checkpoint.objects.filter(size=11).delete()
+    assert verdict().intact
+    assert verdict().uncovered == 1
+
+
+def test_a_store_that_is_gone_leaves_the_verdict_incomplete(log):
+    (open_store().folder / "last-signed").unlink()
+    found = verdict()
+    assert (found.status, found.check, found.broken_at) == ("incomplete", "last_signed_missing", None)
+    assert "10 entries" in found.expected
+    assert "bring the store back" in found.sentence()
+
+
+def test_a_bad_entry_is_told_before_a_store_that_is_gone(log, behind_the_triggers):
+    (open_store().folder / "last-signed").unlink()
+    Entry.objects.filter(index=4).update(note=b"garbage")
+    assert (verdict().broken_at, verdict().check) == (4, "format")
+
+
+def test_a_log_that_never_began_needs_no_store():
+    load_signer(may_create=True)
+    assert verdict().check == "empty"
+
+
+@pytest.mark.parametrize(
+    ("content", "check"),
+    [("garbage", "last_signed_format"), ("example.org/other\n10\n" + "A" * 43 + "=\n", "last_signed_origin")],
+)
+def test_a_store_that_is_not_this_logs_leaves_the_verdict_incomplete(log, ana, content, check):
+    (open_store().folder / "last-signed").write_text(content)
+    found = verdict()
+    assert (found.status, found.check, found.broken_at) == ("incomplete", check, None)
+    assert found.expected
+    assert found.found
+    run = run_verification(requested_by=ana)
+    assert run.finished_at is not None
+    assert run.verdict["sentence"].startswith("Incomplete: the last-signed store ")
+
+
 def test_a_pinned_key_of_another_log_verifies_nothing(log, settings, tmp_path):
-    from ledger.keys import load_signer
     from ledger.tlog.verify import Policy
 
     settings.LEDGER_KEY_FILE = tmp_path / "another.pem"

@@ -5,9 +5,11 @@ import json
 import time
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from ledger import append_only
+from ledger.errors import AttachmentChanged
 from ledger.models import Attachment
 from ledger.tlog import canonical, merkle
 from shipments.models import RawReport, ReadSession
@@ -49,6 +51,18 @@ def test_a_reader_that_sends_neither_antenna_nor_strength(door, beto, receive) -
     frozen = freeze_read_session(session=session)
     assert "rssi_cdbm" not in read_document(session=frozen)["tags"][0]
     assert tags_seen(session=frozen) == [tag]
+
+
+def test_a_document_that_was_changed_is_not_believed(door, beto, receive) -> None:
+    session = open_read_session(read_point=door, opened_by=beto)
+    receive(reads_body((1, 0)))
+    frozen = freeze_read_session(session=session)
+    append_only.disarm(connection)
+    Attachment.objects.filter(pk=frozen.document_sha256).update(content=b'{"tags":[]}')
+    append_only.arm(connection)
+    with pytest.raises(AttachmentChanged) as refused:
+        tags_seen(session=frozen)
+    assert frozen.document_sha256 in refused.value.sentence
 
 
 def test_what_came_before_it_opened_does_not_count(door, beto, receive) -> None:

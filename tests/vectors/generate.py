@@ -67,11 +67,13 @@ def tampered_files() -> dict[str, bytes]:
             checkpoint: str | None = "golden"
         else:
             checkpoint = b64encode(case.checkpoint).decode() if case.checkpoint is not None else None
+        known = {"known": {"size": case.known.size, "root": case.known.root.hex()}} if case.known else {}
         files[f"tampered/{make.__name__}.json"] = as_json(
             {
                 "about": case.about,
                 "log": [golden.get(data, b64encode(data).decode()) for data in case.notes],
                 "checkpoint": checkpoint,
+                **known,
                 "verdict": {
                     "status": case.status,
                     "check": case.check,

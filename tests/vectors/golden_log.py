@@ -136,7 +136,7 @@ def face(outcome: str, distance_e4: int, person: str, name: str) -> dict[str, An
         "template": commitment(f"template {person}"),
         "consent": urn(f"consent of {person}"),
         "captured_at": format_time(BEGINNING + timedelta(minutes=5)),
-        "device": "camera at dock 4",
+        "device": "webcam",
         "attempt": 1,
     }
 
@@ -235,7 +235,7 @@ def statements() -> list[Statement]:
             COFFEE,
             {
                 "refusal": urn("refusal 7"),
-                "code": "face_not_matched",
+                "code": "face_mismatch",
                 "goods": {"reference": "LRD-1043", "sscc": ["306141411234567908"], "units": 1},
                 "to": {"person": BRUNO, "role": "driver"},
                 "where": {"site": "0614141000012", "read_point": "urn:epc:id:sgln:0614141.00001.dock-4"},

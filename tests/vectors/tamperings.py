@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from ledger.tlog import note
-from ledger.tlog.checkpoint import sign_checkpoint
+from ledger.tlog.checkpoint import Checkpoint, sign_checkpoint
 from ledger.tlog.entry import ZERO_HASH, parse_entry, sign_entry
 from ledger.tlog.merkle import leaf_hash
 from ledger.tlog.note import Signature, Signer
@@ -46,6 +46,7 @@ class Tampering:
     notes: list[bytes] = field(default_factory=lambda: list(GOLDEN))
     checkpoint: bytes | None = GOLDEN_CHECKPOINT
     uncovered: int = 0
+    known: Checkpoint | None = None
 
 
 TAMPERINGS: list[Callable[[], Tampering]] = []
@@ -602,6 +603,51 @@ def fault_beyond_old_checkpoint() -> Tampering:
         10, b'"random"', b'"randon"', "an entry changed that the checkpoint does not cover yet", "signature"
     )
     return replace(case, checkpoint=old_checkpoint().checkpoint)
+
+
+@tampering
+def old_head_known() -> Tampering:
+    return Tampering(
+        "nothing done; an older head is known besides", INTACT_UNWITNESSED, "", None, known=checkpoint_over(GOLDEN, 9)
+    )
+
+
+@tampering
+def history_rewritten_and_continued_by_sealer() -> Tampering:
+    """The log is sound by itself and one entry longer: only who knows the head over eleven entries sees it."""
+    case = resealed(5, "the sealer wrote history anew and went on", "known_root", 5, kind="inspection")
+    return replace(case, broken_at=None, known=checkpoint_over(GOLDEN, 11))
+
+
+@tampering
+def entry_forged_under_known_head() -> Tampering:
+    """The checkpoint is older than what is known: the entries beyond it are held against the known head."""
+    case = resealed(
+        11, "the sealer wrote an entry anew that awaits its checkpoint", "known_root", 11, kind="inspection"
+    )
+    return replace(case, broken_at=None, checkpoint=old_checkpoint().checkpoint, known=checkpoint_over(GOLDEN))
+
+
+@tampering
+def cut_tail_with_its_checkpoint() -> Tampering:
+    case = Tampering("the end cut off, and an older checkpoint put under the rest", INCOMPLETE, "known_size", 9)
+    case.notes = case.notes[:9]
+    return replace(case, checkpoint=old_checkpoint().checkpoint, known=checkpoint_over(GOLDEN))
+
+
+@tampering
+def everything_gone_and_a_head_known() -> Tampering:
+    case = Tampering("no entry and no checkpoint is left, and a head is known", INCOMPLETE, "known_size", 0)
+    return replace(case, notes=[], checkpoint=None, known=checkpoint_over(GOLDEN, 9))
+
+
+@tampering
+def bad_checkpoint_before_known_head() -> Tampering:
+    """Both checkpoint and known head fail: the checkpoint is told first."""
+    case = history_rewritten_by_sealer()
+    return replace(
+        case, about="history written anew under an old checkpoint and head", known=checkpoint_over(GOLDEN, 9)
+    )
 
 
 def signed_text(index: int, old: bytes, new: bytes, about: str) -> Tampering:

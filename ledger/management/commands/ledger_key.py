@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from ledger.errors import SigningKeyMissing
-from ledger.keys import load_signer
+from ledger.errors import VerifierKeyMissing
+from ledger.keys import load_vkey
 
 
 class Command(BaseCommand):
@@ -13,6 +13,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            self.stdout.write(load_signer().vkey)
-        except SigningKeyMissing as error:
-            raise CommandError(str(error)) from error
+            self.stdout.write(load_vkey())
+        except VerifierKeyMissing as error:
+            raise CommandError(error.sentence) from error

@@ -6,13 +6,16 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from ledger.errors import SigningKeyMissing
+from ledger.errors import VerifierKeyMissing
 from ledger.tlog.verify import Policy
 from ledger.verification import own_policy, verify_log
 
 
 class Command(BaseCommand):
-    help = "Verify every entry, the chains, the tree and the newest checkpoint. Names the first bad entry."
+    help = (
+        "Verify every entry, the chains, the tree, the newest checkpoint, the last-signed store and the attachments. "
+        "Names the first bad entry."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -26,8 +29,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             policy = Policy(origin=options["origin"], vkeys=tuple(options["vkey"])) if options["vkey"] else own_policy()
-        except SigningKeyMissing as error:
-            raise CommandError(f"{error} To verify without it, pin the verifier key with --vkey.") from error
+        except VerifierKeyMissing as error:
+            raise CommandError(f"{error.sentence} To verify without it, pin the verifier key with --vkey.") from error
         verdict = verify_log(policy=policy, on_progress=self._progress if self.stderr.isatty() else None)
         self.stdout.write(verdict.sentence())
         if not verdict.intact:

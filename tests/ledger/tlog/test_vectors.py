@@ -10,6 +10,9 @@ from shutil import copytree
 import pytest
 
 import ledger
+from ledger import verification
+from ledger.attachments import ATTACHMENT_FIELDS
+from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.commitment import commit, opens
 from ledger.tlog.entry import KINDS, open_entry
 from ledger.tlog.merkle import Frontier, leaf_hash
@@ -70,8 +73,11 @@ def test_the_example_in_the_docs_is_the_golden_log():
         assert f"{leaf_hash(NOTES[index]).hex()}  -" in shown
     assert f"{len(NOTES[10])} bytes" in shown
     assert set(page.partition("\nKinds: `")[2].partition("`")[0].split()) == KINDS
-    for check in (*CHECKS, "checkpoint_size", "empty"):
+    for check in (*CHECKS, *verification.CHECKS, "checkpoint_size", "known_size", "empty"):
         assert f"`{check}`" in page
+    named = page.partition("## Attachments")[2].partition("\n## ")[0]
+    for kind, fields in ATTACHMENT_FIELDS.items():
+        assert f"| `{kind}` | {', '.join('`' + '.'.join(path) + '`' for path in fields)} |" in named
 
 
 @pytest.mark.parametrize("path", TAMPERED, ids=lambda path: path.stem)
@@ -81,7 +87,10 @@ def test_a_tampered_log_gets_its_verdict(path):
     checkpoint = case["checkpoint"]
     if checkpoint is not None:
         checkpoint = CHECKPOINT if checkpoint == "golden" else b64decode(checkpoint)
-    verdict = verify_entries(notes, checkpoint=checkpoint, policy=POLICY)
+    known = None
+    if "known" in case:
+        known = Checkpoint(POLICY.origin, case["known"]["size"], bytes.fromhex(case["known"]["root"]))
+    verdict = verify_entries(notes, checkpoint=checkpoint, policy=POLICY, known=known)
     found = {name: getattr(verdict, name) for name in ("status", "check", "broken_at", "uncovered")}
     assert found == case["verdict"], case["about"]
     if not verdict.intact:
@@ -93,7 +102,7 @@ def test_a_tampered_log_gets_its_verdict(path):
 def test_every_check_has_a_tampering():
     checks = {json.loads(path.read_bytes())["verdict"]["check"] for path in TAMPERED}
     # A pinned key that cannot be read is nothing that happened to the log.
-    assert checks == set(CHECKS) - {"policy"} | {"checkpoint_size", "empty", ""}
+    assert checks == set(CHECKS) - {"policy"} | {"checkpoint_size", "known_size", "empty", ""}
 
 
 def test_the_folder_verifies_alone(tmp_path):

@@ -191,6 +191,23 @@ def test_a_bad_checkpoint_hides_no_bad_entry(checkpoint):
     assert verdict.check == "format"
 
 
+@pytest.mark.parametrize("size", [1, 2, 200, 256, 257, 258])
+@pytest.mark.parametrize("known", [0, 1, 2, 255, 257, 258])
+def test_a_known_head_of_any_size_is_held_against_the_log(size, known):
+    head = Checkpoint(LOG.name, known, root(map(leaf_hash, LONG[:known])))
+    found = verify_entries(LONG[:size], checkpoint=head_over(LONG[:size]), policy=POLICY, known=head)
+    if known > size:
+        assert (found.status, found.check, found.broken_at) == ("incomplete", "known_size", size)
+        return
+    assert found.intact
+    assert found == verify(LONG[:size], head_over(LONG[:size]))
+    other = Checkpoint(LOG.name, known, bytes(32))
+    found = verify_entries(LONG[:size], checkpoint=head_over(LONG[:size]), policy=POLICY, known=other)
+    assert (found.status, found.check, found.broken_at) == ("broken", "known_root", None)
+    assert found.expected == "00" * 32
+    assert found.sentence().startswith("Broken against the known head: ")
+
+
 def test_nothing_at_all_is_incomplete():
     verdict = verify([], None)
     assert (verdict.status, verdict.check, verdict.broken_at) == ("incomplete", "empty", None)
