@@ -42,7 +42,8 @@ def current_handoff(consignment: Consignment) -> Handoff | None:
     return (
         Handoff.objects.filter(consignment=consignment, state=HandoffState.ACCEPTED)
         .select_related("to_person")
-        .order_by("-closed_at")
+        # By the order in which they were submitted, not by a clock that may have been set back.
+        .order_by("-statement_id")
         .first()
     )
 
