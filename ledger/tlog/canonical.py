@@ -5,6 +5,7 @@ ASCII keys, no floats, integers within ±(2^53 − 1), no lone surrogates, bound
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from ledger.tlog.errors import NotCanonical, excerpt
@@ -62,6 +63,33 @@ def decode(data: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     return value
 
 
+def decode_object(data: bytes) -> dict[str, Any]:
+    """
+    Return the object of canonical bytes as :func:`decode` does, several times as fast.
+
+    :raises NotCanonical: if ``data`` is not the canonical form of an object
+    """
+    # Writing it again finds other spellings, other orders and repeated keys. What survives that and is not admitted
+    # (floats, long integers, keys that are not ASCII, depth) is looked for, or sent the long way.
+    try:
+        text = data.decode()
+        value, end = _scan(text, 0)
+        if (
+            type(value) is dict
+            and end == len(text)
+            and _write(value) == text
+            and text.count("{") + text.count("[") <= MAX_DEPTH
+            and (text.isascii() or _ascii_keys(value))
+        ):
+            return value
+    except (NotCanonical, ValueError, StopIteration, RecursionError):
+        pass
+    value = decode(data)
+    if not isinstance(value, dict):
+        raise NotCanonical("JSON", expected="an object", found=type(value).__name__)
+    return value
+
+
 def _check(value: Any, depth: int) -> None:
     if value is None or isinstance(value, (bool, str)):
         return
@@ -106,3 +134,22 @@ def _integer(digits: str) -> int:
 
 def _refuse_number(text: str) -> Any:
     raise NotCanonical("number", expected="an integer", found=excerpt(text))
+
+
+def _small_integer(digits: str) -> int:
+    if len(digits) > 15:
+        raise ValueError(digits)
+    return int(digits)
+
+
+_decoder: Any = json.JSONDecoder(parse_int=_small_integer, parse_float=_refuse_number, parse_constant=_refuse_number)
+_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once
+_write = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"), check_circular=False
+).encode
+
+
+def _ascii_keys(value: Any) -> bool:
+    if type(value) is dict:
+        return all(key.isascii() and _ascii_keys(item) for key, item in value.items())
+    return type(value) is not list or all(map(_ascii_keys, value))

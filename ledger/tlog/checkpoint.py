@@ -64,15 +64,16 @@ def parse_checkpoint(text: str) -> Checkpoint:
     return Checkpoint(origin, int(size), root, tuple(extensions))
 
 
-def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
+def sign_checkpoint(checkpoint: Checkpoint, *signers: Signer) -> bytes:
     """
-    Return the checkpoint as a note signed by the log.
+    Return the checkpoint as a note signed by the log: by one key, or by both where one hands over to another.
 
-    :raises CheckpointMalformed: if the signer's name is not the checkpoint's origin
+    :raises CheckpointMalformed: if a signer's name is not the checkpoint's origin
     """
-    if signer.name != checkpoint.origin:
-        raise CheckpointMalformed("signer's name", expected=excerpt(checkpoint.origin), found=excerpt(signer.name))
-    return note.sign(checkpoint.text(), signer)
+    for signer in signers:
+        if signer.name != checkpoint.origin:
+            raise CheckpointMalformed("signer's name", expected=excerpt(checkpoint.origin), found=excerpt(signer.name))
+    return note.sign(checkpoint.text(), *signers)
 
 
 def open_checkpoint(data: bytes, *, origin: str, verifiers: Iterable[Verifier]) -> Checkpoint:

@@ -73,3 +73,31 @@ class FrontierMalformed(TlogError):
 
 class ProofNotVerified(TlogError):
     """An inclusion or consistency proof that does not lead to the root."""
+
+
+class TileMalformed(TlogError):
+    """Bytes that are not the tile or entry bundle that was asked for, or a path that is none."""
+
+
+class PolicyMalformed(TlogError):
+    """A text that is not a trust policy."""
+
+
+class TlogProofMalformed(TlogError):
+    """A text that is not a tlog-proof."""
+
+
+class RotationMalformed(TlogError):
+    """The body of a key_rotated entry that does not prove what it claims."""
+
+
+class EpochMalformed(TlogError):
+    """The body of an index_epoch entry, or a proof under it, that has another form."""
+
+
+class TimestampNotVerified(TlogError):
+    """A timestamp that is not over the stated bytes, or under no pinned root."""
+
+
+class StateNotUsable(TlogError):
+    """A file that was to hold how far a verification came, and holds something else."""

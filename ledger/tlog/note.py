@@ -8,9 +8,10 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ledger.tlog import base64_strict
 from ledger.tlog.errors import Base64Malformed, NoteMalformed, SignatureNotVerified, VerifierKeyMalformed, excerpt
@@ -20,7 +21,7 @@ MAX_NOTE_BYTES = 1_000_000
 MAX_SIGNATURES = 100
 
 _ED25519 = b"\x01"
-_KEY_ID_BYTES = 4
+KEY_ID_BYTES = 4
 _MARK = "\u2014 "
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
@@ -47,6 +48,28 @@ class Note:
     verified: tuple[Signature, ...] = ()
 
 
+class SigningKey(Protocol):
+    """An Ed25519 private key, wherever it lives: in this process, or in a hardware module."""
+
+    def sign(self, data: bytes, /) -> bytes: ...
+
+    def public_key(self) -> Ed25519PublicKey: ...
+
+
+class NoteVerifier(Protocol):
+    """A key that :func:`verify_note` can look for among a note's signatures, of whatever signature type."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def key_id(self) -> bytes: ...
+
+    def made(self, signature: Signature) -> bool: ...
+
+    def verifies(self, signature: Signature, text: str) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Verifier:
     """A named public key. Two verifiers are the same key where name and key id are the same."""
@@ -64,36 +87,17 @@ class Verifier:
 
         :raises VerifierKeyMalformed: if it has another form, another type than Ed25519, or an id that is not this key's
         """
-        name, first, rest = vkey.partition("+")
-        key_id, second, encoded = rest.partition("+")
-        if not (first and second):
-            raise VerifierKeyMalformed("verifier key", expected="name+id+key", found=excerpt(vkey))
-        try:
-            key = base64_strict.decode(encoded)
-        except Base64Malformed as error:
-            raise VerifierKeyMalformed("verifier key", expected=error.expected, found=error.found) from None
-        if key[:1] != _ED25519 or len(key) != 33:
-            raise VerifierKeyMalformed(
-                "verifier key", expected="type 01 and 32 bytes", found=f"type {key[:1].hex()} and {len(key[1:])} bytes"
-            )
-        verifier = cls(name, Ed25519PublicKey.from_public_bytes(key[1:]))
-        if verifier.key_id.hex() != key_id:
-            raise VerifierKeyMalformed("verifier key id", expected=verifier.key_id.hex(), found=excerpt(key_id))
-        return verifier
-
-    @cached_property
-    def _encoded_key(self) -> bytes:
-        return _ED25519 + self.public_key.public_bytes_raw()
+        return cls(*read_vkey(vkey, _ED25519))
 
     @cached_property
     def key_id(self) -> bytes:
         """The four bytes by which a signature line names this key."""
-        return hashlib.sha256(self.name.encode() + b"\n" + self._encoded_key).digest()[:_KEY_ID_BYTES]
+        return key_id_of(self.name, _ED25519, self.public_key)
 
     @property
     def vkey(self) -> str:
         """The verifier key line that others pin."""
-        return f"{self.name}+{self.key_id.hex()}+{base64_strict.encode(self._encoded_key)}"
+        return write_vkey(self.name, _ED25519, self.public_key)
 
     def made(self, signature: Signature) -> bool:
         """Tell whether the signature line claims to be of this key."""
@@ -113,7 +117,7 @@ class Signer:
     """A named private key."""
 
     name: str
-    private_key: Ed25519PrivateKey
+    private_key: SigningKey
 
     def __post_init__(self) -> None:
         check_key_name(self.name)
@@ -131,6 +135,47 @@ class Signer:
     def sign(self, text: str) -> Signature:
         """Sign a note's text, final newline included."""
         return Signature(self.name, self.verifier.key_id, self.private_key.sign(text.encode()))
+
+
+def read_vkey(vkey: str, signature_type: bytes) -> tuple[str, Ed25519PublicKey]:
+    """
+    Read a verifier key line of one signature type: the name, and the Ed25519 key.
+
+    :raises VerifierKeyMalformed: if it has another form, another type, or an id that is not this key's
+    """
+    name, first, rest = vkey.partition("+")
+    key_id, second, encoded = rest.partition("+")
+    if not (first and second):
+        raise VerifierKeyMalformed("verifier key", expected="name+id+key", found=excerpt(vkey))
+    check_key_name(name)
+    try:
+        key = base64_strict.decode(encoded)
+    except Base64Malformed as error:
+        raise VerifierKeyMalformed("verifier key", expected=error.expected, found=error.found) from None
+    if key[:1] != signature_type or len(key) != 33:
+        raise VerifierKeyMalformed(
+            "verifier key",
+            expected=f"type {signature_type.hex()} and 32 bytes",
+            found=f"type {key[:1].hex()} and {len(key[1:])} bytes",
+        )
+    public_key = Ed25519PublicKey.from_public_bytes(key[1:])
+    own = key_id_of(name, signature_type, public_key).hex()
+    if own != key_id:
+        raise VerifierKeyMalformed("verifier key id", expected=own, found=excerpt(key_id))
+    return name, public_key
+
+
+def write_vkey(name: str, signature_type: bytes, public_key: Ed25519PublicKey) -> str:
+    """Return the verifier key line, ``name+<8 hex of the key id>+<base64 of type and key>``."""
+    encoded = base64_strict.encode(signature_type + public_key.public_bytes_raw())
+    return f"{name}+{key_id_of(name, signature_type, public_key).hex()}+{encoded}"
+
+
+def key_id_of(name: str, signature_type: bytes, public_key: Ed25519PublicKey) -> bytes:
+    """Return the key id: the first four bytes of SHA-256(name ‖ 0x0A ‖ type ‖ key)."""
+    return hashlib.sha256(name.encode() + b"\n" + signature_type + public_key.public_bytes_raw()).digest()[
+        :KEY_ID_BYTES
+    ]
 
 
 def check_key_name(name: str) -> None:
@@ -186,7 +231,7 @@ def parse(data: bytes) -> Note:
     return Note(text, tuple(_parse_line(line) for line in lines))
 
 
-def open_note(data: bytes, *verifiers: Verifier) -> Note:
+def open_note(data: bytes, *verifiers: NoteVerifier) -> Note:
     """
     Return a note that at least one of ``verifiers`` signed.
 
@@ -196,7 +241,7 @@ def open_note(data: bytes, *verifiers: Verifier) -> Note:
     return verify_note(parse(data), *verifiers)
 
 
-def verify_note(note: Note, *verifiers: Verifier) -> Note:
+def verify_note(note: Note, *verifiers: NoteVerifier) -> Note:
     """
     Check the signatures of a parsed note, and return it with those that were verified.
 
@@ -255,6 +300,6 @@ def _parse_line(line: str) -> Signature:
         decoded = base64_strict.decode(encoded)
     except (VerifierKeyMalformed, Base64Malformed) as error:
         raise NoteMalformed("signature line", expected=error.expected, found=error.found) from None
-    if len(decoded) <= _KEY_ID_BYTES:
+    if len(decoded) <= KEY_ID_BYTES:
         raise NoteMalformed("signature line", expected="a key id and a signature", found=f"{len(decoded)} bytes")
-    return Signature(name, decoded[:_KEY_ID_BYTES], decoded[_KEY_ID_BYTES:])
+    return Signature(name, decoded[:KEY_ID_BYTES], decoded[KEY_ID_BYTES:])
