@@ -8,16 +8,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.tlog import verify as verify_module
 from ledger.tlog.checkpoint import Checkpoint, sign_checkpoint
 from ledger.tlog.entry import ZERO_HASH, Entry, sign_entry
 from ledger.tlog.merkle import EMPTY_ROOT, leaf_hash, root
 from ledger.tlog.note import Signer
+from ledger.tlog.policy import Policy
 from ledger.tlog.times import format_time
-from ledger.tlog.verify import CHECKS, Policy, Verdict, verify_entries
+from ledger.tlog.verify import CHECKS, Verdict, verify_entries
 
 LOG = Signer("example.org/log", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 STRANGER = Signer("example.org/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
-POLICY = Policy(LOG.name, (LOG.vkey,))
+POLICY = Policy.pin(LOG.name, LOG.vkey)
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 TREE_SIZES = [0, 1, 2, 255, 256, 257]
@@ -232,26 +234,27 @@ def test_entries_without_a_checkpoint_are_no_log():
     [(), ("",), ("garbage",), (LOG.vkey, "garbage"), (LOG.vkey[:-1],), ("a\ud800+00000000+AAAA",), ("é+٣+x",)],
 )
 def test_without_readable_pinned_keys_nothing_is_judged(vkeys):
-    verdict = verify(LONG[:3], head_over(LONG[:3]), Policy(LOG.name, vkeys))
+    verdict = verify(LONG[:3], head_over(LONG[:3]), Policy.pin(LOG.name, *vkeys))
     assert (verdict.status, verdict.check, verdict.broken_at, verdict.entries) == ("broken", "policy", None, 0)
     assert "pinned key" in verdict.sentence()
 
 
 def test_the_keys_and_the_origin_come_from_the_policy_alone():
-    stranger = verify(LONG[:3], head_over(LONG[:3]), Policy(LOG.name, (STRANGER.vkey,)))
+    stranger = verify(LONG[:3], head_over(LONG[:3]), Policy.pin(LOG.name, STRANGER.vkey))
     _assert_named(stranger, 0)
     assert stranger.check == "signature"
-    elsewhere = verify(LONG[:3], head_over(LONG[:3]), Policy("example.org/other", (LOG.vkey,)))
+    elsewhere = verify(LONG[:3], head_over(LONG[:3]), Policy.pin("example.org/other", LOG.vkey))
     _assert_named(elsewhere, 0)
     assert elsewhere.check == "origin"
-    assert verify([], head_over([]), Policy("example.org/other", (LOG.vkey,))).check == "checkpoint_origin"
-    assert verify(LONG[:3], head_over(LONG[:3]), Policy(LOG.name, (STRANGER.vkey, LOG.vkey))).intact
+    assert verify([], head_over([]), Policy.pin("example.org/other", LOG.vkey)).check == "checkpoint_origin"
+    assert verify(LONG[:3], head_over(LONG[:3]), Policy.pin(LOG.name, STRANGER.vkey, LOG.vkey)).intact
 
 
 @pytest.mark.parametrize(
     ("size", "told"), [(0, [0]), (1, [1]), (255, [255]), (256, [256]), (257, [256, 257]), (258, [256, 258])]
 )
-def test_progress_ends_with_the_final_count(size, told):
+def test_progress_ends_with_the_final_count(size, told, monkeypatch):
+    monkeypatch.setattr(verify_module, "PROGRESS_EVERY", 256)
     heard: list[int] = []
     verify_entries(LONG[:size], checkpoint=head_over(LONG), policy=POLICY, on_progress=heard.append)
     assert heard == told
@@ -264,10 +267,13 @@ def test_progress_ends_where_the_log_breaks():
     assert heard == [100]
 
 
-def test_entries_are_read_one_by_one_and_not_beyond_the_first_bad_one():
+def test_entries_are_streamed_and_not_read_beyond_the_chunk_of_the_first_bad_one(monkeypatch):
+    monkeypatch.setattr(verify_module, "PROGRESS_EVERY", 8)
+
     def stream():
         yield from LONG[:3]
         yield b"garbage"
+        yield from LONG[4:8]
         raise AssertionError("read on")
 
     assert verify_entries(stream(), checkpoint=None, policy=POLICY).broken_at == 3
