@@ -1,4 +1,4 @@
-"""Who may do what: five roles, each a fixed set of capabilities. Views name a capability, never a role."""
+"""Who may do what: six roles, each a fixed set of capabilities. Views name a capability, never a role."""
 
 from enum import StrEnum
 
@@ -12,6 +12,7 @@ class Role(models.TextChoices):
     OFFICER = "officer", _("Officer")
     AUDITOR = "auditor", _("Auditor")
     ADMINISTRATOR = "administrator", _("Administrator")
+    WITNESS = "witness", _("Witness")
 
 
 class Capability(StrEnum):
@@ -21,7 +22,9 @@ class Capability(StrEnum):
     SEE_PEOPLE = "see_people"
     MANAGE_PEOPLE = "manage_people"
     READ_LEDGER = "read_ledger"
+    READ_ENTRIES = "read_entries"
     VERIFY_LEDGER = "verify_ledger"
+    DISCLOSE = "disclose"
     SEE_REFUSALS = "see_refusals"
 
 
@@ -38,14 +41,30 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
         }
     ),
     Role.OFFICER: frozenset(
-        {Capability.SEE_GOODS, Capability.SEE_PEOPLE, Capability.SEE_REFUSALS, Capability.READ_LEDGER}
+        {
+            Capability.SEE_GOODS,
+            Capability.SEE_PEOPLE,
+            Capability.SEE_REFUSALS,
+            Capability.READ_LEDGER,
+            Capability.READ_ENTRIES,
+            # They act under a law that says when evidence is opened; auditors check without opening.
+            Capability.DISCLOSE,
+        }
     ),
     Role.AUDITOR: frozenset(
-        {Capability.SEE_GOODS, Capability.SEE_REFUSALS, Capability.READ_LEDGER, Capability.VERIFY_LEDGER}
+        {
+            Capability.SEE_GOODS,
+            Capability.SEE_REFUSALS,
+            Capability.READ_LEDGER,
+            Capability.READ_ENTRIES,
+            Capability.VERIFY_LEDGER,
+        }
     ),
     # An administrator keeps people and places, and accounts in Django's admin, which asks for is_staff; custody itself
     # is not theirs to take or give.
     Role.ADMINISTRATOR: frozenset(
         {Capability.SEE_GOODS, Capability.MANAGE_GOODS, Capability.SEE_PEOPLE, Capability.MANAGE_PEOPLE}
     ),
+    # A program elsewhere that mirrors the log: the sealed entries under /log/, and no page.
+    Role.WITNESS: frozenset({Capability.READ_ENTRIES}),
 }

@@ -6,6 +6,9 @@ from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "custody.settings")
 
+# Read as the settings read it: they are not there yet when a worker imports this module.
+SWEEP_EVERY = float(os.environ.get("LEDGER_SWEEP_EVERY", 10))
+
 app = Celery("custody")
 app.config_from_object(
     {
@@ -16,8 +19,12 @@ app.config_from_object(
         "worker_prefetch_multiplier": 1,
         "task_ignore_result": True,
         "broker_connection_retry_on_startup": True,
-        # What a lost hint left pending is sealed by the next sweep.
-        "beat_schedule": {"seal-pending": {"task": "ledger.tasks.seal", "schedule": 5.0}},
+        # What a lost hint left is done by the next sweep. Messages expire, so that a worker that was away does not find
+        # hundreds of them.
+        "beat_schedule": {
+            "sweep": {"task": "ledger.tasks.sweep", "schedule": SWEEP_EVERY, "options": {"expires": SWEEP_EVERY}},
+            "verify-waiting": {"task": "ledger.tasks.verify_waiting", "schedule": 60.0, "options": {"expires": 60.0}},
+        },
     }
 )
 app.autodiscover_tasks(["ledger"])

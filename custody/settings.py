@@ -96,7 +96,28 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LEDGER_ORIGIN = os.environ.get("LEDGER_ORIGIN", "demo.invalid/custody" if DEMO else "localhost/custody")
 LEDGER_KEY_FILE = Path(os.environ.get("LEDGER_KEY_FILE", VAR_DIR / "keys" / "ledger.pem"))
 LEDGER_KEY_PASSPHRASE = os.environ.get("LEDGER_KEY_PASSPHRASE", "")
+LEDGER_KEY_PASSPHRASE_FILE = os.environ.get("LEDGER_KEY_PASSPHRASE_FILE", "")
 LEDGER_LAST_SIGNED_DIR = Path(os.environ.get("LEDGER_LAST_SIGNED_DIR", VAR_DIR / "last-signed"))
+LEDGER_KEY_STORE = os.environ.get("LEDGER_KEY_STORE", "file")  # or pkcs11
+LEDGER_PKCS11_MODULE = os.environ.get("LEDGER_PKCS11_MODULE", "")
+LEDGER_PKCS11_TOKEN = os.environ.get("LEDGER_PKCS11_TOKEN", "")
+LEDGER_PKCS11_LABEL = os.environ.get("LEDGER_PKCS11_LABEL", "custody-ledger")
+LEDGER_PKCS11_PIN = os.environ.get("LEDGER_PKCS11_PIN", "")
+
+# Who watches it: a policy file (ledger/tlog/policy.py) with the witnesses to ask, their quorum, and the roots of the
+# timestamp authorities; and which authority is asked how often.
+LEDGER_POLICY_FILE = Path(os.environ.get("LEDGER_POLICY_FILE", VAR_DIR / "ledger-policy"))
+LEDGER_TSA_URL = os.environ.get("LEDGER_TSA_URL", "")
+LEDGER_TSA_EVERY = int(os.environ.get("LEDGER_TSA_EVERY", 60 * 60))
+# An index epoch is sealed at the latest after so many seconds, or so many entries, with anything new.
+LEDGER_EPOCH_EVERY = int(os.environ.get("LEDGER_EPOCH_EVERY", 24 * 60 * 60))
+LEDGER_EPOCH_ENTRIES = int(os.environ.get("LEDGER_EPOCH_ENTRIES", 10_000))
+# Entry bundles under /log/ are for auditors and witnesses, unless the operator opens them to everybody.
+LEDGER_OPEN_ENTRIES = os.environ.get("LEDGER_OPEN_ENTRIES") == "1"
+# What opens the commitments that entries hold, where somebody who may discloses one.
+LEDGER_OPENERS = ("biometrics.disclosure.open_evidence_commitment",)
+# How often, in seconds, what is due is done: sealing what a crash left, asking witnesses, timestamps, epochs.
+LEDGER_SWEEP_EVERY = int(os.environ.get("LEDGER_SWEEP_EVERY", 10))
 
 # Celery, where a broker is named; otherwise the sealer runs in the process that submitted, right after its commit.
 BROKER_URL = os.environ.get("BROKER_URL", "")
@@ -149,6 +170,7 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:", "blob:"],  # data: Tabler's form marks; blob: the still before it is sent
         "media-src": [SELF, "blob:"],  # the camera's live picture
         "connect-src": [SELF],
+        "worker-src": [SELF],  # the verifier in the browser: hashing a whole log must not freeze the page
         "manifest-src": [SELF],
         "form-action": [SELF],
         "frame-ancestors": [NONE],

@@ -9,11 +9,19 @@ from collections.abc import Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-SEALED_TABLES = ("ledger_entry", "ledger_checkpoint", "ledger_attachment")
+SEALED_TABLES = (
+    "ledger_entry",
+    "ledger_checkpoint",
+    "ledger_attachment",
+    "ledger_tile",
+    "ledger_cosignature",
+    "ledger_timestamp",
+)
 
 
 def arm(connection: BaseDatabaseWrapper, tables: Sequence[str] = SEALED_TABLES) -> None:
     """Create the triggers on ``tables``."""
+    _settle(connection)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(
@@ -26,9 +34,16 @@ def arm(connection: BaseDatabaseWrapper, tables: Sequence[str] = SEALED_TABLES) 
 
 def disarm(connection: BaseDatabaseWrapper, tables: Sequence[str] = SEALED_TABLES) -> None:
     """Drop the triggers on ``tables``. Serves the reverse migration, and tampering on purpose in tests and the demo."""
+    _settle(connection)
     with connection.cursor() as cursor:
         for statement in _statements(connection.vendor, tables, arming=False):
             cursor.execute(statement)
+
+
+def _settle(connection: BaseDatabaseWrapper) -> None:
+    # PostgreSQL alters no table whose foreign keys this transaction has yet to check.
+    if connection.vendor == "postgresql" and connection.in_atomic_block:
+        connection.check_constraints()
 
 
 def _statements(vendor: str, tables: Sequence[str], *, arming: bool) -> list[str]:

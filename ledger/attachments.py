@@ -1,23 +1,19 @@
 """
 Content-addressed attachments: an entry holds the SHA-256, this table the bytes.
 
-The ledger does not look into bodies; :data:`ATTACHMENT_FIELDS` alone tells it where a body names an attachment.
+The ledger does not look into bodies; :mod:`ledger.tlog.attachment_names` alone tells it where a body names one.
 """
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
 
 from ledger.errors import AttachmentChanged
 from ledger.models import Attachment
+from ledger.tlog.entry_facts import Fault
 
-# By kind, the paths of the body's fields that hold an attachment's digest; "*" is every element of a list
-# (docs/ledger-format.md).
-ATTACHMENT_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "handoff": (("reads", "document"), ("reads", "reconciliation"), ("reads", "earlier", "*", "document")),
-    "handoff_refused": (("reads", "document"),),
+# What is checked here, by its stable code, as the verdict's sentence has it.
+CHECKS = {
+    "attachment_missing": "an attachment that it names is gone",
+    "attachment_changed": "an attachment that it names is not what it was",
 }
 
 # How many attachments are looked up with one query.
@@ -47,68 +43,33 @@ def load(sha256: str) -> bytes:
     return content
 
 
-def named_in(kind: str, body: dict[str, Any]) -> Iterator[str]:
-    """Yield the digests of the attachments that a body names; a field that is absent or no text names none."""
-    for path in ATTACHMENT_FIELDS.get(kind, ()):
-        for value in _at(body, path):
-            if isinstance(value, str):
-                yield value
-
-
-def _at(value: Any, path: tuple[str, ...]) -> Iterator[Any]:
-    if not path:
-        yield value
-    elif path[0] == "*" and isinstance(value, list):
-        for element in value:
-            yield from _at(element, path[1:])
-    elif isinstance(value, dict) and path[0] in value:
-        yield from _at(value[path[0]], path[1:])
-
-
-@dataclass(frozen=True)
-class AttachmentFault:
-    """The first entry whose attachment is not what the entry says; ``check`` is the stable code of what is wrong."""
-
-    index: int
-    check: str
-    expected: str
-    found: str
-
-
 class NamedAttachments:
     """
-    Checks the attachments that the entries of a log name, while the entries stream past a verifier.
+    Checks the attachments that the sound entries of a log name, as the verifier tells of them in order.
 
     Memory: one batch of digests, and a few attachments at a time. After the first fault nothing more is looked up.
     """
 
     def __init__(self) -> None:
-        self.fault: AttachmentFault | None = None
+        self.fault: tuple[int, Fault] | None = None
         self._waiting: list[tuple[int, str]] = []
 
-    def watch(self, notes: Iterable[bytes]) -> Iterator[bytes]:
-        """Pass on each note; whoever takes the next one says by it that the one before is sound."""
-        for index, note in enumerate(notes):
-            yield note
-            self._take(index, note)
+    def take(self, index: int, digests: tuple[str, ...]) -> None:
+        """Have what entry ``index`` names checked, now or with others."""
+        if self.fault is None:
+            self._waiting += ((index, digest) for digest in digests)
             if len(self._waiting) >= BATCH:
-                self.check()
+                self.settle()
 
-    def check(self) -> AttachmentFault | None:
-        """Check what the sound entries so far name, and return the first fault of all."""
+    def settle(self) -> tuple[int, Fault] | None:
+        """Check what was taken, and return the first fault of all."""
         digests = {digest for _, digest in self._waiting}
         if self.fault is None and digests:
             found = _found(digests)
-            faults = (_compare(index, digest, found.get(digest)) for index, digest in self._waiting)
-            self.fault = next((fault for fault in faults if fault), None)
+            faults = ((index, _compare(digest, found.get(digest))) for index, digest in self._waiting)
+            self.fault = next(((index, fault) for index, fault in faults if fault), None)
         self._waiting.clear()
         return self.fault
-
-    def _take(self, index: int, note: bytes) -> None:
-        if self.fault is None:
-            # The verifier has read this entry strictly: one line of JSON, and nothing is left to be strict about.
-            entry = json.loads(note.partition(b"\n")[0])
-            self._waiting += ((index, digest) for digest in named_in(entry["kind"], entry["body"]))
 
 
 def _found(digests: set[str]) -> dict[str, str]:
@@ -117,10 +78,12 @@ def _found(digests: set[str]) -> dict[str, str]:
     return {sha256: hashlib.sha256(as_bytes(content)).hexdigest() for sha256, content in rows}
 
 
-def _compare(index: int, expected: str, found: str | None) -> AttachmentFault | None:
+def _compare(expected: str, found: str | None) -> Fault | None:
     if found is None:
-        return AttachmentFault(index, "attachment_missing", expected, "no attachment of that name")
-    return None if found == expected else AttachmentFault(index, "attachment_changed", expected, found)
+        return Fault("attachment_missing", expected, "no attachment of that name", CHECKS["attachment_missing"])
+    if found != expected:
+        return Fault("attachment_changed", expected, found, CHECKS["attachment_changed"])
+    return None
 
 
 def as_bytes(stored: bytes | memoryview | str) -> bytes:

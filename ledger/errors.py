@@ -24,6 +24,31 @@ class VerifierKeyMissing(Refusal):
     )
 
 
+class PolicyFileUnreadable(VerifierKeyMissing):
+    code = "policy_file_unreadable"
+    message = _("The policy file %(path)s cannot be read, so that nothing was verified: %(why)s.")
+
+
+class TileNotThere(Refusal):
+    code = "tile_not_there"
+    message = _("This log has no %(path)s.")
+    status = 404
+
+
+class EpochNotThere(Refusal):
+    code = "epoch_not_there"
+    message = _("Entry %(index)s is no index epoch.")
+    status = 404
+
+
+class EpochNotRecomputed(Refusal):
+    code = "epoch_not_recomputed"
+    message = _(
+        "The index epoch at entry %(index)s commits to %(expected)s, and the entries before it now give %(found)s: "
+        "they were changed in the database. A deep verification says which."
+    )
+
+
 class AttachmentChanged(Refusal):
     code = "attachment_changed"
     message = _("The attachment %(expected)s now hashes to %(found)s: it was changed in the database.")
@@ -61,6 +86,33 @@ class EntryChanged(SealingStopped):
             f"Entry {index} is not as this log's key sealed it ({what}: expected {expected}, found {found}): it was "
             "changed in the database. Nothing is chained to it until it is as it was."
         )
+
+
+class TilesChanged(SealingStopped):
+    def __init__(self, *, tile: str, expected: str, found: str) -> None:
+        super().__init__(
+            f"The rows that {tile} continues do not add up to the signed tree (expected {expected}, found {found}): "
+            "they were changed in the database. Nothing is sealed until they are as they were."
+        )
+        self.tile = tile
+
+
+class EpochNotWhole(SealingStopped):
+    def __init__(self, *, index: int, counted: int) -> None:
+        super().__init__(
+            f"The subjects of the first {index} entries have {counted} entries between them: entries were moved or "
+            "removed in the database. No index epoch is sealed until they are as they were."
+        )
+        self.index, self.counted = index, counted
+
+
+class SigningKeyRetired(SealingStopped):
+    def __init__(self, *, index: int, expected: str, found: str) -> None:
+        super().__init__(
+            f"Entry {index} handed the log over to the key {expected}, and the signing key here is {found}. Bring the "
+            "new key; the old one does not sign any more."
+        )
+        self.index, self.expected, self.found = index, expected, found
 
 
 class StatementChanged(SealingStopped):
@@ -121,4 +173,17 @@ class VerifierKeyChanged(SealingStopped):
         super().__init__(
             f"The verifier key in {path} is {found}, but the signing key and the log's name make it {expected}. Bring "
             "back the key and the name (LEDGER_ORIGIN) that the log was begun with."
+        )
+
+
+class KeyStoreUnknown(SealingStopped):
+    def __init__(self, *, expected: str, found: str) -> None:
+        super().__init__(f"LEDGER_KEY_STORE should be {expected} and is {found!r}.")
+
+
+class RotationNotBegun(SealingStopped):
+    def __init__(self, *, first: int, found: str) -> None:
+        super().__init__(
+            f"No key can take over at entry {first}: the key that signs now is {found}, and no next key that could "
+            "follow it there was made. manage.py ledger_key rotate begins a rotation."
         )

@@ -9,6 +9,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 
 class Attachment(models.Model):
@@ -105,11 +106,102 @@ class Checkpoint(models.Model):
         return f"checkpoint of {self.size} entries"
 
 
+class Tile(models.Model):
+    """
+    A full tile of the tree (c2sp.org/tlog-tiles): 256 hashes, and the root over them, which stands in the level above.
+
+    Partial tiles are not kept: each is the beginning of what follows it. Written by the sealer, in the transaction that
+    stores the entry that fills the tile; derived from the entries, and checked by whoever uses a proof.
+    """
+
+    level = models.PositiveSmallIntegerField()
+    index = models.BigIntegerField()
+    hashes = models.BinaryField(max_length=8192)
+    root = models.BinaryField(max_length=32)
+
+    class Meta:
+        ordering = ["level", "index"]
+        constraints = [models.UniqueConstraint(fields=["level", "index"], name="tile_once")]
+
+    def __str__(self) -> str:
+        return f"tile {self.level}/{self.index}"
+
+
+class Cosignature(models.Model):
+    """A witness's cosignature under a checkpoint (c2sp.org/tlog-cosignature), verified before it was stored."""
+
+    checkpoint = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="cosignatures")
+    witness = models.CharField(max_length=255)
+    key_id = models.CharField(max_length=8)
+    line = models.TextField()
+    witnessed_at = models.DateTimeField()
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["checkpoint_id", "witness"]
+        constraints = [
+            models.UniqueConstraint(fields=["checkpoint", "witness", "key_id"], name="cosignature_once_per_checkpoint")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.witness} over {self.checkpoint_id} entries"
+
+
+class WitnessState(models.Model):
+    """
+    How the last request to a witness went, or to the timestamp authority (its URL in the place of a key).
+
+    Serves the pages and the next request alone.
+    """
+
+    vkey = models.CharField(primary_key=True, max_length=400)
+    size = models.BigIntegerField(default=0)
+    asked_at = models.DateTimeField(null=True)
+    answered_at = models.DateTimeField(null=True)
+    trouble = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return f"witness {self.vkey.partition('+')[0]}"
+
+
+class Timestamp(models.Model):
+    """An RFC 3161 timestamp over a log-signed checkpoint: the authority's answer as it came, in DER."""
+
+    checkpoint = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="timestamps")
+    authority = models.CharField(max_length=400)
+    response = models.BinaryField()
+    stamped_at = models.DateTimeField()
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-stamped_at"]
+
+    def __str__(self) -> str:
+        return f"{self.authority} over {self.checkpoint_id} entries"
+
+
 class VerificationRun(models.Model):
-    """One verification of the log, who asked for it, and the verdict that was reached."""
+    """One verification of the log: who asked for it, how far it is, and the verdict that it reached."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waiting")
+        RUNNING = "running", _("Running")
+        FINISHED = "finished", _("Finished")
+        CANCELLED = "cancelled", _("Cancelled")
+        FAILED = "failed", _("Failed")
+
+    class Depth(models.TextChoices):
+        FAST = "fast", _("Hashes, chain and tree")
+        DEEP = "deep", _("Every signature, chain, tree and attachment")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    depth = models.CharField(max_length=8, choices=Depth, default=Depth.DEEP)
+    state = models.CharField(max_length=12, choices=State, default=State.WAITING)
+    checked = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(default=0)
+    progressed_at = models.DateTimeField(null=True)
+    cancel_asked_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
     verdict = models.JSONField(null=True)

@@ -21,6 +21,7 @@ def own_log(settings, tmp_path: Path) -> Path:
     """Give each test its own signing key and last-signed store: both outlive the test's database."""
     settings.LEDGER_KEY_FILE = tmp_path / "keys" / "ledger.pem"
     settings.LEDGER_LAST_SIGNED_DIR = tmp_path / "last-signed"
+    settings.LEDGER_POLICY_FILE = tmp_path / "policy"
     return tmp_path
 
 

@@ -15,6 +15,7 @@ BEGINS_AT: dict[str, str] = {
     Role.OFFICER: "refusals",
     Role.AUDITOR: "ledger",
     Role.ADMINISTRATOR: "people",
+    Role.WITNESS: "log-checkpoint",
 }
 
 

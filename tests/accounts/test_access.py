@@ -75,7 +75,7 @@ def test_every_capability_that_a_role_is_given_opens_some_door():
     root = Path(__file__).resolve().parent.parent.parent
     asked = "".join(
         file.read_text()
-        for app in ("shipments", "biometrics", "custody")
+        for app in ("ledger", "shipments", "biometrics", "custody")
         for file in (root / app).rglob("*.py")
         if "migrations" not in file.parts
     )
