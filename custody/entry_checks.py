@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 from ledger.errors import VerifierKeyMissing
 from ledger.models import Checkpoint
 from ledger.models import Entry as EntryRow
+from ledger.own_policy import own_policy
 from ledger.tlog.entry import ZERO_HASH, Entry, parse_entry
 from ledger.tlog.errors import TlogError
 from ledger.tlog.merkle import leaf_hash
 from ledger.tlog.note import Verifier, open_note
 from ledger.tlog.times import format_time
-from ledger.verification import own_policy
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,9 @@ KINDS = {
     "handoff_refused": gettext_lazy("Refused handoff"),
     "enrolment": gettext_lazy("Enrolment"),
     "genesis": gettext_lazy("Beginning of the log"),
+    "key_rotated": gettext_lazy("New signing key"),
+    "index_epoch": gettext_lazy("Count of all entries"),
+    "disclosure": gettext_lazy("Disclosure"),
 }
 
 REASONS = {
@@ -267,8 +270,35 @@ def _genesis(body: dict[str, Any], subject: str, directory: Directory) -> str:
     return _("The log begins. Its key is %(vkey)s.") % {"vkey": body["vkey"]}
 
 
+def _key_rotated(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    return _("The log was handed over to the signing key %(new)s; the key %(old)s signs nothing after this.") % {
+        "new": body["new"].split("+")[1],
+        "old": body["old"].split("+")[1],
+    }
+
+
+def _index_epoch(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    return ngettext(
+        "How many entries there are so far about %(n)s shipment, person or other was put on record.",
+        "How many entries there are so far about each of %(n)s shipments, persons and others was put on record.",
+        int(body["subjects"]),
+    ) % {"n": body["subjects"]}
+
+
+def _disclosure(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    opened = len(body["commitments"])
+    return ngettext(
+        "%(by)s opened %(n)s piece of evidence for the case %(reason)s.",
+        "%(by)s opened %(n)s pieces of evidence for the case %(reason)s.",
+        opened,
+    ) % {"by": directory.account(body["by"]), "n": opened, "reason": body["reason"]}
+
+
 _TELLERS: dict[str, tuple[Callable[[dict[str, Any], str, Directory], str], str, str]] = {
     "genesis": (_genesis, "link", "plain"),
+    "key_rotated": (_key_rotated, "key", "plain"),
+    "index_epoch": (_index_epoch, "list-details", "plain"),
+    "disclosure": (_disclosure, "eye", "warn"),
     "enrolment": (_enrolment, "fingerprint", "plain"),
     "handoff": (_handoff, "arrows-exchange", "ok"),
     "handoff_refused": (_refused, "ban", "bad"),

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from ledger.models import VerificationRun
 
-_FAULTS = {
+FAULTS = {
     "policy": gettext_lazy("the pinned key cannot be read"),
     "checkpoint_missing": gettext_lazy("there are entries and no checkpoint over them"),
     "checkpoint_signature": gettext_lazy("its signature is not by the pinned key"),
@@ -26,6 +26,12 @@ _FAULTS = {
     "subject_seq": gettext_lazy("its subject’s own chain skips or repeats"),
     "subject_prev": gettext_lazy("it does not continue from its subject’s previous entry"),
     "sealed_at": gettext_lazy("its time is before that of the entry before it"),
+    "key_rotated": gettext_lazy("the new key that it names did not agree to take over there"),
+    "index_epoch": gettext_lazy("the entries before it do not add up to what it says of each subject"),
+    "cosignature": gettext_lazy("a pinned witness’s cosignature does not fit it"),
+    "timestamp": gettext_lazy("a timestamp over an earlier checkpoint does not fit it, or is by no pinned authority"),
+    "timestamp_root": gettext_lazy("the entries do not add up to a checkpoint that was timestamped earlier"),
+    "timestamp_late": gettext_lazy("no authority timestamped it near the time that it claims"),
 }
 
 # Faults of what the server itself remembers of the log, beside the database.
@@ -57,22 +63,24 @@ def tell_verdict(run: VerificationRun) -> ToldVerdict:
     """Describe what a verification found."""
     verdict = run.verdict
     if verdict is None:
-        return ToldVerdict(
-            "waiting",
-            _("Not finished"),
-            _("This verification did not finish."),
-            _("It was stopped before it reached a verdict. Verify again."),
-        )
+        return _tell_unfinished(run)
     entries, at, uncovered = verdict["entries"], verdict["broken_at"], verdict["uncovered"]
     if verdict["status"] in ("intact_and_witnessed", "intact_unwitnessed"):
-        sentence = ngettext("Intact: the one entry holds.", "Intact: all %(n)s entries hold.", entries) % {"n": entries}
+        witnessed = verdict["status"] == "intact_and_witnessed"
+        word = _("Intact and witnessed") if witnessed else _("Intact, unwitnessed")
+        sentence = ngettext("%(word)s: the one entry holds.", "%(word)s: all %(n)s entries hold.", entries) % {
+            "word": word,
+            "n": entries,
+        }
         if uncovered:
             sentence += " " + ngettext(
                 "%(n)s of them awaits its checkpoint.", "%(n)s of them await their checkpoint.", uncovered
             ) % {"n": uncovered}
-        return ToldVerdict("ok", _("Intact"), sentence, _witnessed(verdict["status"]))
+        if run.depth == VerificationRun.Depth.FAST:
+            sentence += " " + _("This was the quick check: hashes, chain and tree, no single signature.")
+        return ToldVerdict("ok", word, sentence, _witnessed(verdict))
     facts = {"check": verdict["check"], "expected": verdict["expected"], "found": verdict["found"], "broken_at": at}
-    fault = _FAULTS.get(verdict["check"], verdict["check"])
+    fault = FAULTS.get(verdict["check"], verdict["check"])
     if verdict["check"] == "empty":
         return ToldVerdict("waiting", _("Empty"), _("The log has no entry yet, so that nothing was verified."))
     if verdict["check"] in _STORE_FAULTS:
@@ -102,9 +110,22 @@ def _tell_store_fault(status: str, check: str, facts: dict[str, Any]) -> ToldVer
     return ToldVerdict("broken", _("Incomplete"), sentence, detail, **facts)
 
 
-def _witnessed(status: str) -> str:
-    if status == "intact_and_witnessed":
-        return _("Witnesses outside this system signed the same checkpoint.")
+def _tell_unfinished(run: VerificationRun) -> ToldVerdict:
+    if run.state == VerificationRun.State.CANCELLED:
+        return ToldVerdict("waiting", _("Stopped"), _("This verification was stopped before it reached a verdict."))
+    return ToldVerdict(
+        "waiting",
+        _("Not finished"),
+        _("This verification did not finish."),
+        _("It failed before it reached a verdict; the server’s log says why. Verify again."),
+    )
+
+
+def _witnessed(verdict: dict[str, Any]) -> str:
+    if verdict["status"] == "intact_and_witnessed":
+        return _("Witnesses outside this system signed the same checkpoint: %(names)s.") % {
+            "names": ", ".join(verdict["witnesses"])
+        }
     return _(
         "Each entry is signed and chained, and the tree over them is the one that the checkpoint signs. No witness "
         "outside this system has countersigned it."

@@ -15,4 +15,5 @@ urlpatterns = [
     path("handoffs/<uuid:handoff_id>/cancel", handoffs.Cancel.as_view()),
     path("ledger/entries/<int:index>", ledger.EntryNote.as_view()),
     path("ledger/verifications", ledger.Verifications.as_view()),
+    path("ledger/verifications/<uuid:run_id>", ledger.VerificationDetail.as_view()),
 ]

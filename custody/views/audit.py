@@ -1,4 +1,4 @@
-"""The auditor's pages: the ledger, one entry, a shipment's custody over time, and the verification of it all."""
+"""The auditor's pages: the ledger, one entry, and a shipment's custody over time."""
 
 import re
 import uuid
@@ -7,16 +7,15 @@ from datetime import datetime
 from typing import Any, cast
 from urllib.parse import urlencode
 
-from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Max, Q
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET
 
 from accounts.access import capability_required
 from accounts.models import User
@@ -24,13 +23,12 @@ from accounts.roles import Capability
 from custody.entry_checks import check_entry
 from custody.entry_facts import lay_out, named_attachments
 from custody.ledger_head import ledger_head
-from custody.narrative import KINDS, CustodyWindow, Line, custody_windows, shipment_lines, tell_all
+from custody.narrative import KINDS, CustodyWindow, custody_windows, shipment_lines, tell_all
 from custody.verdicts import tell_verdict
 from ledger import attachments
-from ledger.errors import AttachmentChanged, VerifierKeyMissing
-from ledger.models import Attachment, Checkpoint, Entry, LogHead, Statement, VerificationRun
+from ledger.errors import AttachmentChanged
+from ledger.models import Attachment, Checkpoint, Entry, LogHead, Statement
 from ledger.tlog.merkle import leaf_hash
-from ledger.verification import own_policy, run_verification
 from shipments.consignments import ShipmentUnknown, find_shipment
 from shipments.models import Consignment
 
@@ -160,48 +158,6 @@ def _download(content: bytes, *, media_type: str, name: str) -> HttpResponse:
     return HttpResponse(
         content, content_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'}
     )
-
-
-@require_http_methods(["GET", "POST"])
-@capability_required(Capability.VERIFY_LEDGER)
-def verification(request: HttpRequest) -> HttpResponse:
-    if request.method == "POST":
-        return _verify_now(request)
-    runs = VerificationRun.objects.select_related("requested_by")
-    page = Paginator(runs, PAGE_SIZE).get_page(request.GET.get("page"))
-    newest = runs.first()
-    verdict = tell_verdict(newest) if newest else None
-    try:
-        vkeys = own_policy().vkeys
-    except VerifierKeyMissing:
-        vkeys = ()
-    return render(
-        request,
-        "custody/verification.html",
-        {
-            "newest": newest,
-            "verdict": verdict,
-            "neighbours": _around(verdict.broken_at) if verdict and verdict.broken_at is not None else [],
-            "history": [(run, tell_verdict(run)) for run in page.object_list],
-            "page": page,
-            "head": ledger_head(),
-            "origin": settings.LEDGER_ORIGIN,
-            "vkeys": vkeys,
-        },
-    )
-
-
-def _verify_now(request: HttpRequest) -> HttpResponse:
-    try:
-        run_verification(requested_by=cast(User, request.user))
-    except VerifierKeyMissing as error:
-        messages.error(request, error.sentence, extra_tags=error.code)
-    return HttpResponseRedirect(reverse("verification"))
-
-
-def _around(index: int) -> list[Line]:
-    """The first bad entry between its neighbours."""
-    return tell_all(Entry.objects.filter(index__gte=index - 1, index__lte=index + 1).order_by("index"))
 
 
 @require_GET

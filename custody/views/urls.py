@@ -1,6 +1,6 @@
 from django.urls import path
 
-from custody.views import audit, handoffs, home, opening, refusals
+from custody.views import audit, browser_verification, handoffs, home, opening, refusals, verification
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -20,6 +20,9 @@ urlpatterns = [
     path("ledger/<int:index>/", audit.entry, name="entry"),
     path("ledger/<int:index>/note", audit.note, name="entry_note"),
     path("ledger/attachments/<str:sha256>", audit.attachment, name="attachment"),
-    path("ledger/verification/", audit.verification, name="verification"),
+    path("ledger/verification/", verification.verification, name="verification"),
+    path("ledger/verification/in-browser/", browser_verification.verify_in_browser, name="verify_in_browser"),
+    path("ledger/verification/<uuid:run_id>/progress/", verification.progress, name="verification_progress"),
+    path("ledger/verification/<uuid:run_id>/cancel/", verification.cancel, name="verification_cancel"),
     path("shipments/<uuid:consignment_id>/timeline/", audit.shipment_timeline, name="shipment_timeline"),
 ]

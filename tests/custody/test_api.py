@@ -8,6 +8,7 @@ from rest_framework.test import APIClient
 
 from accounts.tokens import issue_token
 from custody.models import Handoff
+from ledger import verification_runs
 from ledger.models import Entry, Statement
 from ledger.sealing import seal_all
 from tests.custody.conftest import PIN
@@ -140,7 +141,23 @@ def test_an_auditor_reads_the_sealed_bytes_and_verifies(dock, ana):
     answer = client.get("/api/v1/ledger/entries/1")
     assert answer.content == bytes(Entry.objects.get(index=1).note)
     assert client.get("/api/v1/ledger/entries/999").status_code == 404
-    assert client.post("/api/v1/ledger/verifications").data["status"] == "intact_unwitnessed"
+    asked = client.post("/api/v1/ledger/verifications")
+    assert (asked.status_code, asked.data["state"], asked.data["verdict"]) == (202, "waiting", None)
+    verification_runs.run_waiting()
+    found = client.get(f"/api/v1/ledger/verifications/{asked.data['id']}").data
+    assert (found["state"], found["verdict"]["status"]) == ("finished", "intact_unwitnessed")
+
+
+def test_an_auditors_program_stops_a_verification(dock, ana):
+    dock.accepted()
+    seal_all()
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {issue_token(user=ana, purpose='tests')}")
+    refused = client.post("/api/v1/ledger/verifications", {"depth": "deepest"})
+    assert (refused.status_code, refused.data["code"]) == (400, "fields_refused")
+    asked = client.post("/api/v1/ledger/verifications", {"depth": "fast"}).data
+    stopped = client.delete(f"/api/v1/ledger/verifications/{asked['id']}").data
+    assert (stopped["state"], stopped["depth"]) == ("cancelled", "fast")
 
 
 def test_an_operator_does_not_read_the_ledger(api, dock):

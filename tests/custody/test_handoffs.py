@@ -12,10 +12,11 @@ from biometrics.models import Verification
 from custody import errors, handoffs
 from custody.models import Handoff, HandoffState, Refused
 from ledger.models import Attachment, Entry, Statement
+from ledger.own_policy import own_policy
 from ledger.sealing import seal_all
 from ledger.tlog import canonical
 from ledger.tlog.entry import parse_entry
-from ledger.verification import own_policy, verify_log
+from ledger.verification import verify_log
 from refusals import Refusal
 from shipments.consignments import ShipmentUnknown
 from tests.custody.conftest import PIN

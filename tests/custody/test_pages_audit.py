@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+from io import StringIO
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -13,12 +16,16 @@ from accounts.models import User
 from custody import handoffs
 from custody.errors import FaceNotMatched, SamePersonOnBothSides, TagOfAnotherShipment
 from custody.narrative import custody_windows, shipment_lines
-from ledger import append_only
-from ledger.models import Attachment, Checkpoint, Entry, Statement, VerificationRun
-from ledger.sealing import seal_all
+from ledger import append_only, verification_runs
+from ledger.keys import load_vkeys
+from ledger.models import Attachment, Checkpoint, Cosignature, Entry, Statement, VerificationRun, WitnessState
+from ledger.own_policy import own_policy
+from ledger.sealing import seal_all, seal_epoch
+from ledger.tlog import note
+from ledger.tlog.cosignature import Cosigner
 from ledger.tlog.entry import parse_entry
 from ledger.tlog.times import parse_time
-from ledger.verification import own_policy
+from ledger.witnessing import ask_witnesses
 
 pytestmark = pytest.mark.django_db
 
@@ -67,6 +74,13 @@ def change_a_byte(entry: Entry) -> None:
     at = note.index(b'"seen":') + len(b'"seen":')
     note[at] ^= 1
     behind_the_triggers('UPDATE ledger_entry SET note = %s WHERE "index" = %s', [bytes(note), entry.index])
+
+
+def verify(client: Client, depth: str = "deep") -> int:
+    """Press the button, and let whoever does waiting runs come by."""
+    status = client.post(reverse("verification"), {"depth": depth}).status_code
+    verification_runs.run_waiting()
+    return status
 
 
 PAGES = [
@@ -305,26 +319,86 @@ def test_an_entry_that_was_removed_is_a_finding(auditor, handed_over):
     text = page(auditor, "entry", first.index, status=404)
     assert f"Entry {first.index} was sealed and is no longer in the database." in text
     page(auditor, "entry", 999, status=404)
-    auditor.post(reverse("verification"))
+    verify(auditor)
     assert f"Broken at entry {first.index}" in page(auditor, "verification")
 
 
 def test_verifying_a_sound_log_says_intact_and_is_kept(auditor, ana, handed_over):
     assert "This log has not been verified here yet" in page(auditor, "verification")
-    response = auditor.post(reverse("verification"))
-    assert response.status_code == 302
+    assert verify(auditor) == 302
     text = page(auditor, "verification")
-    assert f"Intact: all {Entry.objects.count()} entries hold." in text
+    assert f"Intact, unwitnessed: all {Entry.objects.count()} entries hold." in text
     assert "No witness outside this system has countersigned it." in text
     assert own_policy().vkeys[0] in text
     assert VerificationRun.objects.get().requested_by == ana
     assert "Intact" in page(auditor, "ledger")
 
 
+def test_the_quick_check_says_that_it_was_one(auditor, handed_over):
+    verify(auditor, "fast")
+    assert "This was the quick check" in page(auditor, "verification")
+
+
+def test_the_logs_own_entries_are_told_in_words(auditor, handed_over):
+    seal_epoch()
+    call_command("ledger_key", "rotate", stdout=StringIO())
+    text = page(auditor, "ledger")
+    assert "about each of" in text
+    old, new = (key.vkey.split("+")[1] for key in load_vkeys())
+    assert f"The log was handed over to the signing key {new}; the key {old} signs nothing after this." in text
+    assert "New signing key" in page(auditor, "entry", of_kind("key_rotated")[0].index)
+    verify(auditor)
+    assert "Intact, unwitnessed" in page(auditor, "verification")
+
+
+def test_the_page_says_who_watches_the_log(auditor, handed_over, settings):
+    assert "Nobody outside this system yet." in page(auditor, "verification")
+    key = Ed25519PrivateKey.generate()
+    witness = Cosigner("carrier.example/witness", key)
+    settings.LEDGER_POLICY_FILE.write_text(f"witness carrier {witness.vkey} http://127.0.0.1:9/\nquorum carrier\n")
+    assert "Not asked yet" in page(auditor, "verification")
+    ask_witnesses()
+    text = page(auditor, "verification")
+    assert "carrier" in text
+    assert WitnessState.objects.get().trouble
+    assert escape(WitnessState.objects.get().trouble) in text
+    head = Checkpoint.objects.first()
+    line = witness.cosign(note.parse(bytes(head.note)).text, timestamp=1_795_356_309).line()
+    Cosignature.objects.create(
+        checkpoint=head, witness="carrier", key_id=witness.verifier.key_id.hex(), line=line, witnessed_at=head.signed_at
+    )
+    verify(auditor)
+    text = page(auditor, "verification")
+    assert f"Intact and witnessed: all {head.size} entries hold." in text
+    assert "Witnesses outside this system signed the same checkpoint: carrier." in text
+    settings.LEDGER_POLICY_FILE.write_text("quorum nobody\n")
+    assert "cannot be read, so that nothing was verified" in page(auditor, "verification")
+
+
+def test_a_run_under_way_shows_how_far_it_is_and_can_be_stopped(auditor, handed_over):
+    auditor.post(reverse("verification"))
+    run = VerificationRun.objects.get()
+    text = page(auditor, "verification")
+    assert "A verification is under way" in text
+    assert "Quick check" not in text
+    VerificationRun.objects.update(state="running", checked=2)
+    response = auditor.get(reverse("verification_progress", args=[run.pk]))
+    assert f"<strong>2 of {run.total}</strong>" in response.content.decode()
+    again = auditor.get(reverse("verification_progress", args=[run.pk]), headers={"If-None-Match": response["ETag"]})
+    assert again.status_code == 304
+    auditor.post(reverse("verification"))
+    assert VerificationRun.objects.get() == run
+    VerificationRun.objects.update(state="waiting")
+    auditor.post(reverse("verification_cancel", args=[run.pk]))
+    assert "This verification was stopped before it reached a verdict." in page(auditor, "verification")
+    ended = auditor.get(reverse("verification_progress", args=[run.pk]))
+    assert ended.headers["HX-Refresh"] == "true"
+
+
 def test_verifying_an_altered_log_names_the_first_bad_entry(auditor, handed_over):
     first, _second = of_kind("handoff")
     change_a_byte(first)
-    auditor.post(reverse("verification"))
+    verify(auditor)
     text = page(auditor, "verification")
     assert f"Broken at entry {first.index}: its signature is not by the pinned key over these bytes." in text
     assert "one that does not fit: the text or the signature was changed" in text
@@ -335,7 +409,7 @@ def test_verifying_an_altered_log_names_the_first_bad_entry(auditor, handed_over
 
 def test_the_verifier_key_alone_is_enough_to_verify(auditor, handed_over, own_log):
     (own_log / "keys" / "ledger.pem").unlink()
-    auditor.post(reverse("verification"))
+    verify(auditor)
     assert "Intact" in page(auditor, "verification")
 
 
@@ -355,7 +429,7 @@ def test_verifying_names_the_entry_whose_attachment_was_changed(auditor, handed_
     first = of_kind("handoff")[0]
     sha256 = parse_entry(bytes(first.note)).body["reads"]["document"]
     behind_the_triggers("UPDATE ledger_attachment SET content = %s WHERE sha256 = %s", [b"{}", sha256])
-    auditor.post(reverse("verification"))
+    verify(auditor)
     text = page(auditor, "verification")
     assert f"Broken at entry {first.index}: an attachment that it names is not what it was." in text
     assert sha256 in text
@@ -365,12 +439,12 @@ def test_a_last_signed_store_that_is_gone_or_of_another_log_is_a_finding(auditor
     store = own_log / "last-signed" / "last-signed"
     size = Checkpoint.objects.first().size
     store.write_text(f"example.org/other\n{size}\n{'A' * 43}=\n")
-    auditor.post(reverse("verification"))
+    verify(auditor)
     text = page(auditor, "verification")
     assert "Incomplete: the last-signed store is of another log." in text
     assert "The last-signed store is of another log: it names example.org/other" in text
     store.unlink()
-    auditor.post(reverse("verification"))
+    verify(auditor)
     text = page(auditor, "verification")
     assert "Incomplete: the last-signed store is gone." in text
     assert "bring it back and verify again" in text
