@@ -14,6 +14,7 @@ from typing import Any
 
 from ledger.tlog.entry import parse_entry
 from ledger.tlog.merkle import Frontier, leaf_hash
+from tests.vectors import trees
 from tests.vectors.golden_log import BRUNO, GOLDEN, GOLDEN_CHECKPOINT, LOG, ORIGIN, commitment
 from tests.vectors.tamperings import TAMPERINGS
 
@@ -91,7 +92,7 @@ def as_json(value: Any) -> bytes:
 
 def files() -> dict[str, bytes]:
     """Return every vector file by its path below this folder."""
-    return golden_files() | tampered_files()
+    return golden_files() | trees.files() | tampered_files()
 
 
 def on_disk() -> Iterator[Path]:
