@@ -6,35 +6,36 @@ statement is either pending or sealed, and no two histories are ever signed.
 """
 
 import logging
-import uuid
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import current_app
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import Count, Max
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
+from ledger import epochs, keys
 from ledger.attachments import as_bytes
+from ledger.chaining import Chain, mark_sealed
 from ledger.errors import (
-    EntryChanged,
     LastSignedMissing,
     LogForked,
     LogHeadChanged,
     LogWentBack,
-    StatementChanged,
+    SigningKeyMissing,
+    SigningKeyRetired,
+    VerifierKeyMissing,
 )
-from ledger.keys import load_signer
 from ledger.last_signed import LastSignedStore, open_store
-from ledger.models import Checkpoint, Entry, LogHead, Statement
-from ledger.tlog import canonical
+from ledger.models import Checkpoint, Entry
+from ledger.stored_entries import Landmarks, Sealed, StoredEntries
 from ledger.tlog import checkpoint as tlog_checkpoint
-from ledger.tlog import entry as tlog_entry
-from ledger.tlog.errors import FrontierMalformed, TlogError
+from ledger.tlog import index_epoch, rotation
+from ledger.tlog.errors import FrontierMalformed
 from ledger.tlog.merkle import Frontier, leaf_hash
-from ledger.tlog.note import Signer, Verifier
-from ledger.tlog.times import format_time, parse_time
+from ledger.tlog.note import Signer
+from ledger.tlog.policy import PinnedKey
 
 logger = logging.getLogger(__name__)
 
@@ -59,58 +60,213 @@ def seal_all() -> None:
 
 def seal_pending(*, limit: int = 256) -> Checkpoint | None:
     """
-    Seal up to ``limit`` pending statements and sign the checkpoint that covers them.
+    Seal up to ``limit`` pending statements, and an index epoch where one is due; sign the checkpoint that covers them.
 
-    :returns: the new checkpoint, or None where nothing was pending
+    :returns: the new checkpoint, or None where nothing was to be sealed
     :raises LogWentBack: if the database holds fewer entries than were once signed
     :raises LogForked: if what was signed is not what the database holds
     :raises LogHeadChanged: if the sealer's own row does not fit the entries
     :raises LastSignedMissing: if checkpoints exist but the last-signed store is gone
     :raises EntryChanged: if an entry that the next one would chain to is not what was sealed
+    :raises TilesChanged: if the rows that a tile is made of are not what was sealed
     :raises StatementChanged: if a pending statement is not one that was submitted
+    :raises SigningKeyRetired: if the log was handed over to another key than the one that is here
     :raises SealingStopped: for all of these, and where the store or the key cannot be used
+    """
+    return _seal(limit=limit)
+
+
+def seal_epoch() -> Checkpoint | None:
+    """
+    Seal an index epoch over all entries now, due or not.
+
+    :returns: the new checkpoint, or None where no entry has joined since the last epoch
+    :raises EpochNotWhole: if the entries' subjects do not add up
+    :raises SealingStopped: for this, and for all that stops :func:`seal_pending`
+    """
+    return _seal(limit=0, epoch=True)
+
+
+def seal_rotation(new: Signer) -> Checkpoint:
+    """
+    Hand the log over to ``new``: seal a ``key_rotated`` entry by the present key, and sign its checkpoint by both.
+
+    From the returned checkpoint's size on, ``new`` signs alone: ``ledger.keys.finish_rotation`` takes that size. A
+    second call for the same key completes what a crash left undone.
+
+    :raises SigningKeyRetired: if an earlier rotation, to another key, was not finished
+    :raises SealingStopped: for this, and for all that stops :func:`seal_pending`
     """
     store = open_store()
     with store.exclusive():
-        with transaction.atomic():
-            if connection.vendor == "postgresql":
-                with connection.cursor() as cursor:
-                    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
-            head = LogHead.objects.select_for_update().first() or LogHead(size=0, frontier=b"")
-            frontier = _checked_frontier(head, store)
-            # Drained by state, never by ``id > last``: serial ids commit out of order, and a row would be skipped.
-            pending = list(Statement.objects.filter(entry__isnull=True).order_by("id")[:limit])
-            if pending:
-                signer = load_signer(may_create=head.size == 0)
-                _store_entries(pending, frontier, signer)
-                head.size, head.frontier = frontier.size, frontier.to_bytes()
-                head.save()
-        # Crash here: entries without a checkpoint. They are durable, and the next call covers them.
-        if frontier.size == 0 or Checkpoint.objects.filter(size=frontier.size).exists():
-            return None
-        return _publish(frontier, store)
+        with _transaction():
+            frontier = _open_head(store)
+            old = keys.load_signer(may_create=frontier.size == 0)
+            stored = _stored_entries() if frontier.size else None
+            marks = stored.landmarks() if stored else Landmarks()
+            handed_over = marks.rotation
+            if not (handed_over and _named_by(handed_over) == new.vkey):
+                _check_in_charge(old.vkey, marks.rotation)
+                chain = Chain(signer=old, frontier=frontier, marks=marks)
+                if stored and marks.last:
+                    chain.heads = stored.subject_heads({chain.log}, last=marks.last)
+                body = rotation.rotation_body(old=old.verifier, new=new, index=frontier.size, prev=chain.prev)
+                chain.append(rotation.KIND, chain.log, body)
+                chain.store()
+                _save(frontier)
+                size = frontier.size
+            else:
+                size = handed_over.index + 1
+        # Crash here, or anywhere below: the entry is durable, and _complete_rotation does the rest before anything else
+        # is sealed.
+        signed = Checkpoint.objects.filter(size=size).first()
+        return signed or _publish(frontier, store, old, new)
 
 
-def _checked_frontier(head: LogHead, store: LastSignedStore) -> Frontier:
-    """Return the tree to build on, once it is the one that was last signed and the entries reach as far as it does."""
+def _seal(*, limit: int, epoch: bool = False) -> Checkpoint | None:
+    store = open_store()
+    with store.exclusive():
+        try:
+            return _seal_batch(store, limit=limit, epoch=epoch)
+        except SigningKeyRetired:
+            _complete_rotation(store)
+            return _seal_batch(store, limit=limit, epoch=epoch)
+
+
+def _seal_batch(store: LastSignedStore, *, limit: int, epoch: bool) -> Checkpoint | None:
+    signer = None
+    with _transaction():
+        frontier = _open_head(store)
+        stored = _stored_entries() if frontier.size else None
+        marks = stored.landmarks() if stored else Landmarks()
+        if stored:
+            _check_in_charge(stored.keys[-1].vkey, marks.rotation)
+        pending = _pending(limit)
+        if epoch:
+            due = epochs.entries_since(marks, size=frontier.size) > 0
+        else:
+            due = epochs.is_due(marks, size=frontier.size + len(pending), now=timezone.now())
+        if pending or due:
+            signer = keys.load_signer(may_create=frontier.size == 0)
+            chain = Chain(signer=signer, frontier=frontier, marks=marks)
+            if stored and marks.last:
+                subjects = {subject for _, _, _, subject, _ in pending}
+                if due:
+                    subjects.add(chain.log)
+                chain.heads = stored.subject_heads(subjects, last=marks.last)
+            indexes = {
+                id: chain.append_statement(key=key, kind=kind, subject=subject, body=body)
+                for id, key, kind, subject, body in pending
+            }
+            chain.store()
+            mark_sealed(indexes)
+            if due:
+                chain.append(index_epoch.KIND, chain.log, epochs.body(frontier.size))
+                chain.store()
+            _save(frontier)
+    # Crash here: entries without a checkpoint. They are durable, and the next call covers them.
+    if signer and stored:
+        stored.remember(chain.heads, last=chain.prev)
+    if frontier.size == 0 or (signer is None and Checkpoint.objects.filter(size=frontier.size).exists()):
+        return None
+    return _publish(frontier, store, signer or keys.load_signer())
+
+
+def _pending(limit: int) -> list[tuple[int, str, str, str, Any]]:
+    with connection.cursor() as cursor:
+        # Drained by state, never by ``id > last``: serial ids commit out of order, and a row would be skipped.
+        cursor.execute(
+            'SELECT id, "key", kind, subject, body FROM ledger_statement WHERE entry_id IS NULL ORDER BY id LIMIT %s',
+            [limit],
+        )
+        return cursor.fetchall()
+
+
+def _complete_rotation(store: LastSignedStore) -> None:
+    """
+    Finish the rotation whose ``key_rotated`` entry was committed, and after which the key files were not swapped.
+
+    :raises SigningKeyRetired: if the next key here is not the one that the entry names
+    """
+    with _transaction():
+        frontier = _open_head(store)
+        handed_over = _stored_entries().landmarks().rotation
+    old, new = keys.load_signer(), keys.next_signer()
+    _check_in_charge(new.vkey if new else old.vkey, handed_over)
+    if handed_over is None or new is None:
+        return
+    size = handed_over.index + 1
+    if frontier.size == size and not Checkpoint.objects.filter(size=size).exists():
+        _publish(frontier, store, old, new)
+    # Crash here: the checkpoint is there, and the next call comes straight to this line.
+    keys.finish_rotation(first=size)
+
+
+def _named_by(handed_over: Sealed) -> str:
+    """Return the verifier key line that a ``key_rotated`` entry hands the log over to."""
+    return str((handed_over.body or {}).get("new"))
+
+
+def _check_in_charge(vkey: str, handed_over: Sealed | None) -> None:
+    if handed_over and _named_by(handed_over) != vkey:
+        raise SigningKeyRetired(index=handed_over.index, expected=_named_by(handed_over), found=vkey)
+
+
+_memory = StoredEntries(())
+
+
+def _stored_entries() -> StoredEntries:
+    """The stored entries, with what this process remembers of them for as long as the log's keys stay the same."""
+    global _memory
+    pinned = _log_keys()
+    if _memory.keys != pinned:
+        _memory = StoredEntries(pinned)
+    return _memory
+
+
+def _log_keys() -> tuple[PinnedKey, ...]:
+    try:
+        return keys.load_vkeys()
+    except VerifierKeyMissing as error:
+        raise SigningKeyMissing(path=str(settings.LEDGER_KEY_FILE)) from error
+
+
+@contextmanager
+def _transaction() -> Iterator[None]:
+    """One sealer's transaction. Under READ COMMITTED each statement behind the lock sees what the last sealer left."""
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
+        yield
+
+
+def _open_head(store: LastSignedStore) -> Frontier:
+    """
+    Lock the sealer's row, and return the tree to build on, once it is the one that was last signed and the entries
+    reach as far as it does.
+    """
+    size, nodes = _read_head()
     signed = store.read()
     if signed is None and (published := Checkpoint.objects.first()) is not None:
         raise LastSignedMissing(folder=str(store.folder), size=published.size)
     signed_size = signed.size if signed else 0
-    if head.size < signed_size:
-        raise LogWentBack(database=head.size, signed=signed_size)
-    newest = Entry.objects.aggregate(index=Max("index"))["index"]
+    if size < signed_size:
+        raise LogWentBack(database=size, signed=signed_size)
+    with connection.cursor() as cursor:
+        cursor.execute('SELECT MAX("index") FROM ledger_entry')
+        (newest,) = cursor.fetchone()
     stored = 0 if newest is None else newest + 1
-    if stored < head.size:
-        raise LogWentBack(database=stored, signed=head.size)
-    if stored > head.size:
-        raise LogHeadChanged(expected=f"at {stored} entries", found=f"at {head.size}")
+    if stored < size:
+        raise LogWentBack(database=stored, signed=size)
+    if stored > size:
+        raise LogHeadChanged(expected=f"at {stored} entries", found=f"at {size}")
     try:
-        frontier = Frontier.from_bytes(head.size, bytes(head.frontier))
+        frontier = Frontier.from_bytes(size, nodes)
     except FrontierMalformed as error:
         raise LogHeadChanged(expected=error.expected, found=error.found) from error
     root = frontier.root()
-    if head.size > signed_size:
+    if size > signed_size:
         # A sealer died between storing entries and signing: the head is ahead, so the tree is computed again.
         root, whole = _roots(signed_size)
         if whole != frontier.root():
@@ -118,6 +274,24 @@ def _checked_frontier(head: LogHead, store: LastSignedStore) -> Frontier:
     if signed and root != signed.root:
         raise LogForked(size=signed.size, expected=signed.root.hex(), found=root.hex())
     return frontier
+
+
+def _read_head() -> tuple[int, bytes]:
+    # By hand, as all that a seal does however small its batch: building a query costs the ORM more than the query.
+    query = "SELECT size, frontier FROM ledger_loghead"
+    with connection.cursor() as cursor:
+        cursor.execute(f"{query} FOR UPDATE" if connection.vendor == "postgresql" else query)
+        size, nodes = cursor.fetchone() or (0, b"")
+    return size, as_bytes(nodes)
+
+
+def _save(frontier: Frontier) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO ledger_loghead (id, size, frontier) VALUES (1, %s, %s)"
+            " ON CONFLICT (id) DO UPDATE SET size = excluded.size, frontier = excluded.frontier",
+            [frontier.size, frontier.to_bytes()],
+        )
 
 
 def _roots(size: int) -> tuple[bytes, bytes]:
@@ -130,115 +304,28 @@ def _roots(size: int) -> tuple[bytes, bytes]:
     return root, tree.root()
 
 
-def _store_entries(pending: Sequence[Statement], frontier: Frontier, signer: Signer) -> None:
-    """Give each statement its index, chain it, sign it and store it; ``frontier`` grows by what was stored."""
-    prev, now = tlog_entry.ZERO_HASH, datetime.now(UTC)
-    last = Entry.objects.order_by("-index").first()
-    if last:
-        opened, prev = _open(last, signer.verifier)
-        # Never before the previous entry's time, even where the machine's clock was set back.
-        now = max(now, parse_time(opened.sealed_at))
-    sealed_at = format_time(now)
-    heads = _subject_heads({statement.subject for statement in pending}, signer.verifier)
-    rows = []
-
-    def seal(kind: str, subject: str, body: dict[str, Any]) -> Entry:
-        nonlocal prev
-        seq, subject_prev = heads.get(subject, (0, tlog_entry.ZERO_HASH))
-        note = tlog_entry.sign_entry(
-            tlog_entry.Entry(
-                origin=signer.name,
-                index=frontier.size,
-                kind=kind,
-                subject=subject,
-                subject_seq=seq,
-                subject_prev=subject_prev,
-                prev=prev,
-                sealed_at=sealed_at,
-                body=body,
-            ),
-            signer,
-        )
-        leaf = leaf_hash(note)
-        row = Entry(
-            index=frontier.size,
-            note=note,
-            leaf_hash=leaf,
-            kind=kind,
-            subject=subject,
-            subject_seq=seq,
-            sealed_at=parse_time(sealed_at),
-        )
-        rows.append(row)
-        frontier.append(leaf)
-        prev = leaf.hex()
-        heads[subject] = (seq + 1, prev)
-        return row
-
-    if frontier.size == 0:
-        seal("genesis", uuid.uuid4().urn, {"format": "custody-ledger/v1", "vkey": signer.vkey})
-    for statement in pending:
-        try:
-            statement.entry = seal(statement.kind, statement.subject, canonical.decode(as_bytes(statement.body)))
-        except TlogError as error:
-            raise StatementChanged(key=statement.key, why=error) from error
-    Entry.objects.bulk_create(rows)
-    Statement.objects.bulk_update(pending, ["entry"])
-
-
-def _subject_heads(subjects: set[str], verifier: Verifier) -> dict[str, tuple[int, str]]:
-    """Map each subject that has entries to the next ``subject_seq`` and the newest entry's leaf hash."""
-    found = Entry.objects.filter(subject__in=subjects).order_by().values("subject")
-    counts = dict(found.annotate(newest=Max("index"), entries=Count("index")).values_list("newest", "entries"))
-    heads = {}
-    for row in Entry.objects.filter(index__in=list(counts)):
-        entry, leaf = _open(row, verifier)
-        if counts[row.index] != entry.subject_seq + 1:
-            raise EntryChanged(
-                index=entry.index,
-                what=f"entries about {entry.subject}",
-                expected=entry.subject_seq + 1,
-                found=counts[row.index],
-            )
-        heads[entry.subject] = (entry.subject_seq + 1, leaf)
-    return heads
-
-
-def _open(row: Entry, verifier: Verifier) -> tuple[tlog_entry.Entry, str]:
-    """
-    Read an entry from its note alone and hash the note: what was written into a column must not be signed for good.
-
-    :raises EntryChanged: if the note is not this log's, or a column says something else than the note
-    """
-    note = as_bytes(row.note)
-    try:
-        entry = tlog_entry.open_entry(note, verifier=verifier)
-    except TlogError as error:
-        raise EntryChanged(index=row.index, what=error.what, expected=error.expected, found=error.found) from error
-    leaf = leaf_hash(note).hex()
-    sealed = {
-        "index": (entry.index, row.index),
-        "kind": (entry.kind, row.kind),
-        "subject": (entry.subject, row.subject),
-        "subject_seq": (entry.subject_seq, row.subject_seq),
-        "sealed_at": (entry.sealed_at, format_time(row.sealed_at)),
-        "leaf_hash": (leaf, as_bytes(row.leaf_hash).hex()),
-    }
-    for what, (expected, found) in sealed.items():
-        if expected != found:
-            raise EntryChanged(index=row.index, what=what, expected=expected, found=found)
-    return entry, leaf
-
-
-def _publish(frontier: Frontier, store: LastSignedStore) -> Checkpoint:
+def _publish(frontier: Frontier, store: LastSignedStore, *signers: Signer) -> Checkpoint:
     """Move the last-signed store forward, then sign and store the checkpoint."""
     checkpoint = tlog_checkpoint.Checkpoint(origin=settings.LEDGER_ORIGIN, size=frontier.size, root=frontier.root())
     store.advance(expected=store.read(), new=checkpoint)
     # Crash here: the store is ahead of the newest checkpoint row, at a size that the entries reach: signed next time.
-    row = Checkpoint.objects.create(
-        size=frontier.size,
-        root=checkpoint.root,
-        note=tlog_checkpoint.sign_checkpoint(checkpoint, load_signer()),
-    )
+    signed = tlog_checkpoint.sign_checkpoint(checkpoint, *signers)
+    try:
+        row = _insert_checkpoint(checkpoint, signed)
+    except IntegrityError:
+        # A sealer with a store of its own, on another machine, was here first: with the same tree, or it is a fork.
+        row = Checkpoint.objects.get(size=checkpoint.size)
+        if as_bytes(row.root) != checkpoint.root:
+            raise LogForked(size=row.size, expected=as_bytes(row.root).hex(), found=checkpoint.root.hex()) from None
     logger.info("signed checkpoint over %d entries", row.size)
     return row
+
+
+def _insert_checkpoint(checkpoint: tlog_checkpoint.Checkpoint, note: bytes) -> Checkpoint:
+    fields = ["size", "note", "root"]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO ledger_checkpoint (size, note, root) VALUES (%s, %s, %s)",
+            [checkpoint.size, note, checkpoint.root],
+        )
+    return Checkpoint.from_db(connection.alias, fields, [checkpoint.size, note, checkpoint.root])

@@ -24,7 +24,7 @@ def encode(value: Any, *, max_depth: int = MAX_DEPTH) -> bytes:
     _check(value, max_depth)
     # RFC 8785 section 3.2.3 orders keys by UTF-16 code units; for ASCII keys that is Python's order of strings.
     # Its section 3.2.2.2 escapes strings as json does without ensure_ascii: \b \t \n \f \r \" \\ and \u00xx.
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    text = _write(value)
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -108,10 +108,13 @@ def _check(value: Any, depth: int) -> None:
             if not (isinstance(key, str) and key.isascii()):
                 found = excerpt(key) if isinstance(key, str) else type(key).__name__
                 raise NotCanonical("key", expected="an ASCII string", found=found)
-            _check(item, depth - 1)
+            # Most items are strings, and calls are what checking costs.
+            if type(item) is not str:
+                _check(item, depth - 1)
     else:
         for item in value:
-            _check(item, depth - 1)
+            if type(item) is not str:
+                _check(item, depth - 1)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -515,7 +515,7 @@ class _Run:
                 return old, rotation.read_rotation(parse_entry(data), signed_by=old)  # h
             except RotationMalformed as error:
                 raise Fault.of("key_rotated", error) from error
-        if self.deep:
+        if self._looks_at(self.size + 1):
             try:
                 root, subjects = read_epoch(parse_entry(data))  # i
             except EpochMalformed as error:

@@ -13,6 +13,7 @@ from ledger.disclosure import disclose
 from ledger.errors import SealingStopped
 from ledger.own_policy import own_policy
 from ledger.sealing import seal_epoch
+from ledger.tlog.bundle_file import BundleMalformed
 from ledger.tlog.entry import SUBJECT
 from ledger.witnessing import ask_witnesses
 from refusals import Refusal
@@ -57,6 +58,8 @@ class Command(BaseCommand):
             self._export(target, options)
         except Refusal as refusal:
             raise CommandError(refusal.sentence) from refusal
+        except BundleMalformed as error:
+            raise CommandError(f"{error}. Nothing was written.") from error
         except SealingStopped as error:
             raise CommandError(f"The sealer stands still. {error}") from error
         except (EvidenceNotOpened, MasterKeyMissing, MasterKeyMalformed, MasterKeyWrong) as error:
