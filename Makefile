@@ -8,7 +8,7 @@ PORT ?= 8000
 VAR := $(or $(CUSTODY_VAR),var)
 PHOTOS := $(or $(CUSTODY_PHOTOS),$(abspath $(VAR))/photos)
 
-.PHONY: help run test lint lock verify tamper simulate passwords bench clean
+.PHONY: help run test test-postgres lint lock verify tamper simulate passwords pyz bench bench-ledger soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ run: .venv/run $(VAR)/photos/astronaut.png ## Set up and serve the demo world on
 
 test: .venv/dev $(PHOTOS)/astronaut.png ## Run every test; what needs a browser or a server that is not there is skipped, visibly
 	CUSTODY_PHOTOS="$(PHOTOS)" $(BIN)/python -m pytest
+
+test-postgres: .venv/dev ## The ledger's tests on PostgreSQL (TEST_POSTGRES=postgres://user@host:port/database)
+	DATABASE_URL=$(or $(TEST_POSTGRES),postgres://root@127.0.0.1:5432/test) $(BIN)/python -m pytest tests/ledger --ignore tests/ledger/tlog
 
 lint: .venv/dev ## Style, types, floors
 	$(BIN)/ruff check .
@@ -39,8 +42,18 @@ simulate: .venv/run ## Make tags arrive for the open handoff (SHIPMENT=LRD-1042)
 passwords: .venv/run ## New passwords for the demo accounts, new PINs for its people
 	@$(MANAGE) seed_demo --passwords
 
+pyz: .venv/run ## Build the offline verifier, dist/custody-verify.pyz
+	$(BIN)/python -m ledger.tlog.pyz dist/custody-verify.pyz
+
 bench: .venv/dev $(PHOTOS)/astronaut.png ## Time each stage of a handoff beside its peers
 	$(BIN)/python -m benchmarks.handoff --photos "$(PHOTOS)"
+
+bench-ledger: .venv/dev ## Time sealing, proofs and verification beside their peers, as the log grows
+	$(BIN)/python -m benchmarks.ledger
+
+soak: .venv/dev ## The long forms: many more kills, appends and tamperings than `make test` runs
+	DURABILITY_ACKNOWLEDGED=50000 DURABILITY_APPENDS=100000 $(BIN)/python -m pytest tests/durability
+	CORPUS_SEEDS=1000 $(BIN)/python -m pytest tests/ledger/tlog/test_corpus.py
 
 lock: .venv/dev ## Resolve pyproject.toml into the hashed requirements files
 	$(BIN)/uv pip compile pyproject.toml --extra prebuilt $(LOCK) -o requirements.txt

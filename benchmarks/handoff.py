@@ -30,6 +30,8 @@ from uuid import UUID
 
 import django
 
+from benchmarks.machine import Bystanders, cpu_model, file_system
+
 if TYPE_CHECKING:
     from demo.world import Custodian
 
@@ -274,23 +276,6 @@ class Stock:
         return [load + encode for load, encode in zip(self.load, self.encode, strict=True)]
 
 
-class Bystanders:
-    """How much of the machine other programs take from now on: what all cores do (/proc/stat) less our own part."""
-
-    def __init__(self) -> None:
-        self._since, self._busy = time.monotonic(), self._busy_seconds()
-
-    def cores(self, *, own_seconds: float) -> float:
-        busy = self._busy_seconds() - self._busy
-        return max(0.0, busy - own_seconds) / (time.monotonic() - self._since)
-
-    def _busy_seconds(self) -> float:
-        user, nice, system, _idle, _iowait, irq, softirq, steal = map(
-            int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
-        )
-        return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
-
-
 _together: Any = None
 
 
@@ -346,7 +331,8 @@ def require_all_sealed() -> str:
     """A handoff that was not sealed must not count: verify the log, and compare it with the handoffs accepted."""
     from custody.models import Handoff, HandoffState
     from ledger.models import Entry
-    from ledger.verification import own_policy, verify_log
+    from ledger.own_policy import own_policy
+    from ledger.verification import verify_log
 
     verdict = verify_log(policy=own_policy())
     accepted = Handoff.objects.filter(state=HandoffState.ACCEPTED).count()
@@ -380,18 +366,6 @@ def machine(folder: Path) -> dict[str, str]:
         "PIN hash": f"Argon2id, {PIN_HASHER.memory_cost} KiB, {PIN_HASHER.time_cost} passes",
         "beside": f"face_recognition {version('face-recognition')}",
     }
-
-
-def cpu_model() -> str:
-    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return names[0].partition(":")[2].strip() if names else platform.machine()
-
-
-def file_system(folder: Path) -> str:
-    """Name the kind of file system under ``folder``: on tmpfs an fsync costs nothing."""
-    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
-    holding = [(len(mount[1]), mount[2]) for mount in mounts if folder.resolve().is_relative_to(mount[1])]
-    return max(holding)[1] if holding else "an unknown file system"
 
 
 def p95(values: Sequence[float]) -> float:
