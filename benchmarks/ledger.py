@@ -130,17 +130,20 @@ class Custody:
 
 class Raw:
     """
-    The bare driver doing the same durable, chained, signed writes: no framework, no checks, no tiles, no store.
+    The bare driver doing the same durable, chained, signed writes under the same keys and indexes: no framework, no
+    checks, no tiles, no last-signed store.
 
     The same statement rows in one transaction, then in a second one the entries, the statements' references, the head
     and the checkpoint; the same bytes are encoded, hashed and signed.
     """
 
     TABLES = (
-        "CREATE TABLE statement (id {serial}, key VARCHAR(120) UNIQUE, kind VARCHAR(32), subject VARCHAR(45),"
-        " body {blob}, entry BIGINT)",
         'CREATE TABLE entry ("index" BIGINT PRIMARY KEY, note {blob}, leaf_hash {blob} UNIQUE, kind VARCHAR(32),'
         " subject VARCHAR(45), subject_seq BIGINT, sealed_at VARCHAR(32), UNIQUE (subject, subject_seq))",
+        "CREATE TABLE statement (id {serial}, key VARCHAR(120) UNIQUE, kind VARCHAR(32), subject VARCHAR(45),"
+        " body {blob}, submitted_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,"
+        ' entry BIGINT UNIQUE REFERENCES entry ("index"))',
+        'CREATE INDEX newest_of_kind ON entry (kind, "index" DESC)',
         "CREATE INDEX pending ON statement (id) WHERE entry IS NULL",
         "CREATE TABLE head (size BIGINT, frontier {blob})",
         "CREATE TABLE checkpoint (size BIGINT PRIMARY KEY, note {blob})",
@@ -159,7 +162,7 @@ class Raw:
 
             self.connection = sqlite3.connect(folder / "raw.sqlite3", isolation_level=None)
             types, self.mark = {"serial": "INTEGER PRIMARY KEY", "blob": "BLOB"}, "?"
-            for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
                 self.connection.execute(f"PRAGMA {pragma}")
         for table in self.TABLES:
             self.connection.execute(table.format(**types))

@@ -22,7 +22,7 @@ from accounts.roles import Capability
 from ledger.attachments import as_bytes
 from ledger.models import Entry, Statement
 from ledger.sealing import seal_all
-from ledger.submission import submit
+from ledger.submission import Draft, submit_all
 from ledger.tlog import canonical
 from ledger.tlog.commitment import opens
 from ledger.tlog.entry import parse_entry
@@ -140,24 +140,26 @@ def disclose(
     openings = [_open(place) for place in places]
     disclosure = uuid.uuid4()
     with transaction.atomic():
-        statements = [
-            submit(
-                kind=KIND,
-                subject=about,
-                body={
-                    "disclosure": disclosure.urn,
-                    "by": by.pk.urn,
-                    "reason": reason,
-                    "commitments": [
-                        {"commitment": place.commitment, "entry": place.entry, "label": place.label}
-                        for place in places
-                        if place.subject == about
-                    ],
-                },
-                key=f"disclosure:{disclosure}:{about}",
-            )
-            for about in dict.fromkeys(place.subject for place in places)
-        ]
+        statements = submit_all(
+            [
+                Draft(
+                    kind=KIND,
+                    subject=about,
+                    body={
+                        "disclosure": disclosure.urn,
+                        "by": by.pk.urn,
+                        "reason": reason,
+                        "commitments": [
+                            {"commitment": place.commitment, "entry": place.entry, "label": place.label}
+                            for place in places
+                            if place.subject == about
+                        ],
+                    },
+                    key=f"disclosure:{disclosure}:{about}",
+                )
+                for about in dict.fromkeys(place.subject for place in places)
+            ]
+        )
     _wait_until_sealed(statements)
     return openings
 
@@ -221,11 +223,11 @@ def _open(place: Place) -> Opening:
     raise CommitmentNotOpened(commitment=place.commitment)
 
 
-def _wait_until_sealed(statements: Sequence[Statement]) -> None:
+def _wait_until_sealed(statements: Sequence[int]) -> None:
     """Return once every statement has its entry: sealed here where the sealer lives here, awaited otherwise."""
     if not settings.BROKER_URL:
         seal_all()
-    pending = Statement.objects.filter(pk__in=[statement.pk for statement in statements], entry__isnull=True)
+    pending = Statement.objects.filter(pk__in=statements, entry__isnull=True)
     until = time.monotonic() + SEALED_WITHIN
     while pending.exists():
         if not settings.BROKER_URL or time.monotonic() > until:
