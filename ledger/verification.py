@@ -16,7 +16,8 @@ from ledger.models import Checkpoint, Entry, Timestamp
 from ledger.publication import newest_witnessed, published_note
 from ledger.tlog.policy import Policy
 from ledger.tlog.timestamp import StampedCheckpoint
-from ledger.tlog.verify import INCOMPLETE, Verdict, verify_source
+from ledger.tlog.verdict import INCOMPLETE, Verdict
+from ledger.tlog.verify import verify_source
 
 # What is checked here beyond the verifier and the attachments, by its stable code, as the verdict's sentence has it.
 CHECKS = {

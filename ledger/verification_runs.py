@@ -21,7 +21,8 @@ from django.utils import timezone
 from accounts.models import User
 from ledger.models import LogHead, VerificationRun
 from ledger.own_policy import own_policy
-from ledger.tlog.verify import Cancelled, Verdict
+from ledger.tlog.verdict import Verdict
+from ledger.tlog.verify import Cancelled
 from ledger.verification import verify_log
 
 logger = logging.getLogger(__name__)

@@ -35,7 +35,7 @@ from ledger.tlog.errors import TileMalformed, excerpt
 from ledger.tlog.merkle import EMPTY_ROOT
 from ledger.tlog.policy import Policy
 from ledger.tlog.tiles import parse_path, width_at
-from ledger.tlog.verify import BROKEN
+from ledger.tlog.verdict import BROKEN
 
 
 def verify_bundle(

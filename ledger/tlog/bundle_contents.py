@@ -16,7 +16,7 @@ from ledger.tlog.commitment import SALT_BYTES, opens
 from ledger.tlog.errors import NotCanonical, TlogError, excerpt
 from ledger.tlog.policy import Policy
 from ledger.tlog.timestamp import MAX_RESPONSE_BYTES, StampedCheckpoint
-from ledger.tlog.verify import BROKEN, CHECKS, INCOMPLETE, INTACT_AND_WITNESSED, Verdict
+from ledger.tlog.verdict import BROKEN, CHECKS, INCOMPLETE, INTACT_AND_WITNESSED, Verdict
 
 FORMAT = "custody-bundle/v1"
 LOG, RANGE, SUBJECT_SCOPE = "log", "range", "subject"

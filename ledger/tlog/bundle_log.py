@@ -16,7 +16,8 @@ from ledger.tlog.errors import EntryMalformed
 from ledger.tlog.merkle import HASH_BYTES, leaf_hash, root
 from ledger.tlog.policy import Policy
 from ledger.tlog.tiles import WIDTH, Tile, bundles_of
-from ledger.tlog.verify import INCOMPLETE, Verdict, verify_source
+from ledger.tlog.verdict import INCOMPLETE, Verdict
+from ledger.tlog.verify import verify_source
 
 
 class WholeLog(Contents):

@@ -45,7 +45,7 @@ from ledger.tlog.policy import Policy
 from ledger.tlog.proof import parse_proof
 from ledger.tlog.tiles import WIDTH
 from ledger.tlog.times import parse_time
-from ledger.tlog.verify import INCOMPLETE, INTACT_AND_WITNESSED, INTACT_UNWITNESSED
+from ledger.tlog.verdict import INCOMPLETE, INTACT_AND_WITNESSED, INTACT_UNWITNESSED
 
 
 class Part(Contents):

@@ -29,14 +29,8 @@ from ledger.tlog.merkle import Frontier, leaf_hash
 from ledger.tlog.note import Verifier
 from ledger.tlog.policy import NONE, Policy
 from ledger.tlog.policy import Witness as PinnedWitness
-from ledger.tlog.verify import (
-    BROKEN,
-    INTACT_AND_WITNESSED,
-    INTACT_UNWITNESSED,
-    StampedCheckpoint,
-    Verdict,
-    verify_entries,
-)
+from ledger.tlog.verdict import BROKEN, INTACT_AND_WITNESSED, INTACT_UNWITNESSED, Verdict
+from ledger.tlog.verify import StampedCheckpoint, verify_entries
 from ledger.verification import verify_log
 from ledger.witness import Witness
 from ledger.witnessing import ask_witnesses, witness_report

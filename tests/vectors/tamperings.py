@@ -16,7 +16,7 @@ from ledger.tlog.entry import ZERO_HASH, parse_entry, sign_entry
 from ledger.tlog.merkle import leaf_hash
 from ledger.tlog.note import Signature, Signer
 from ledger.tlog.times import format_time
-from ledger.tlog.verify import BROKEN, INCOMPLETE, INTACT_UNWITNESSED
+from ledger.tlog.verdict import BROKEN, INCOMPLETE, INTACT_UNWITNESSED
 from tests.vectors.golden_log import (
     ANA,
     BEGINNING,

@@ -14,7 +14,7 @@ from ledger.models import LogHead
 from ledger.own_policy import own_policy
 from ledger.tlog.errors import PolicyMalformed, StateNotUsable
 from ledger.tlog.policy import Policy, parse_policy
-from ledger.tlog.verify import Verdict
+from ledger.tlog.verdict import Verdict
 from ledger.verification import verify_log
 
 

@@ -27,7 +27,8 @@ from ledger.tlog.note import Verifier, open_note
 from ledger.tlog.policy import Policy, parse_policy
 from ledger.tlog.proof import parse_proof
 from ledger.tlog.tiles import TileTree, decode_bundle, parse_path, tiles_of
-from ledger.tlog.verify import CHECKS, verify_entries
+from ledger.tlog.verdict import CHECKS
+from ledger.tlog.verify import verify_entries
 from tests.corpus.cases import all_classes
 from tests.ledger.tlog.test_merkle import CT_CONSISTENCY, CT_INCLUSION, CT_LEAVES, CT_ROOTS
 from tests.vectors import generate

@@ -15,7 +15,8 @@ from ledger.tlog.merkle import EMPTY_ROOT, leaf_hash, root
 from ledger.tlog.note import Signer
 from ledger.tlog.policy import Policy
 from ledger.tlog.times import format_time
-from ledger.tlog.verify import CHECKS, Verdict, verify_entries
+from ledger.tlog.verdict import CHECKS, Verdict
+from ledger.tlog.verify import verify_entries
 
 LOG = Signer("example.org/log", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 STRANGER = Signer("example.org/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
