@@ -32,7 +32,7 @@ from typing import Any
 import django
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from benchmarks.machine import Bystanders, cpu_model, file_system
+from benchmarks.machine import Bystanders, cpu_model, file_system, forget_peak, memory
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 POSTGRES = os.environ.get("BENCH_POSTGRES", "postgres://root@127.0.0.1:5432/test")
@@ -343,14 +343,13 @@ def verify_stored(folder: Path, deep: bool) -> tuple[float, float]:
     from ledger.verification import verify_log
 
     policy = own_policy()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = forget_peak()
     started = time.perf_counter()
     verdict = verify_log(policy=policy, deep=deep, workers=1)
     taken = time.perf_counter() - started
     if not verdict.intact:
         raise SystemExit(verdict.sentence())
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return verdict.entries / taken, (after - before) / 1024
+    return verdict.entries / taken, memory("VmHWM") - before
 
 
 @dataclass
@@ -511,7 +510,7 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
 def _run_growing(options: argparse.Namespace, folder: Path) -> None:
     (folder / "grow").mkdir()
     sizes = [int(size) for size in options.sizes.split(",")]
-    print("\nAs the log grows (SQLite; µs for each entry or proof; entries a second on one core; MiB on top of Django)")
+    print("\nAs the log grows (SQLite; µs for each entry or proof; entries a second on one core; MiB on top of what was resident)")
     print(f"  {'entries':>9}{'append':>9}{'incl.':>9}{'consist.':>9}{'fast/s':>10}{'MiB':>7}{'deep/s':>10}{'MiB':>7}")
     for mark in grow(folder / "grow", sizes, options.deep_up_to):
         print(

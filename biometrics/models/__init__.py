@@ -1,0 +1,38 @@
+"""
+The people, and the evidence about them. Nothing that tells who somebody is, or looks like, stands here in the clear.
+
+Every value of an :class:`Evidence` is sealed under its person's own key (:mod:`biometrics.vault`).
+"""
+
+from biometrics.models.consent import Consent, ConsentPurpose, Retention
+from biometrics.models.evidence import Evidence, EvidenceHold, EvidenceKind, EvidenceLook
+from biometrics.models.factors import Badge, Pin
+from biometrics.models.people import Person, PersonKey, PersonKind
+from biometrics.models.templates import DuplicateReview, Template, TemplatePhoto
+from biometrics.models.verifications import CaptureSource, LivenessChallenge, Verification
+from biometrics.models.watchlist import AuthorisedGroup, WatchlistEntry, WatchlistLead, WatchlistPhoto
+
+__all__ = [
+    "AuthorisedGroup",
+    "Badge",
+    "CaptureSource",
+    "Consent",
+    "ConsentPurpose",
+    "DuplicateReview",
+    "Evidence",
+    "EvidenceHold",
+    "EvidenceKind",
+    "EvidenceLook",
+    "LivenessChallenge",
+    "Person",
+    "PersonKey",
+    "PersonKind",
+    "Pin",
+    "Retention",
+    "Template",
+    "TemplatePhoto",
+    "Verification",
+    "WatchlistEntry",
+    "WatchlistLead",
+    "WatchlistPhoto",
+]
