@@ -26,6 +26,11 @@ class Capability(StrEnum):
     VERIFY_LEDGER = "verify_ledger"
     DISCLOSE = "disclose"
     SEE_REFUSALS = "see_refusals"
+    DECIDE_DUPLICATES = "decide_duplicates"
+    KEEP_WATCHLIST = "keep_watchlist"
+    LOOK_AT_EVIDENCE = "look_at_evidence"
+    ERASE_PEOPLE = "erase_people"
+    SEE_RETENTION = "see_retention"
 
 
 CAPABILITIES: dict[str, frozenset[Capability]] = {
@@ -49,6 +54,10 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.READ_ENTRIES,
             # They act under a law that says when evidence is opened; auditors check without opening.
             Capability.DISCLOSE,
+            Capability.DECIDE_DUPLICATES,
+            Capability.KEEP_WATCHLIST,
+            Capability.LOOK_AT_EVIDENCE,
+            Capability.SEE_RETENTION,
         }
     ),
     Role.AUDITOR: frozenset(
@@ -58,12 +67,20 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.READ_LEDGER,
             Capability.READ_ENTRIES,
             Capability.VERIFY_LEDGER,
+            Capability.SEE_RETENTION,
         }
     ),
     # An administrator keeps people and places, and accounts in Django's admin, which asks for is_staff; custody itself
     # is not theirs to take or give.
     Role.ADMINISTRATOR: frozenset(
-        {Capability.SEE_GOODS, Capability.MANAGE_GOODS, Capability.SEE_PEOPLE, Capability.MANAGE_PEOPLE}
+        {
+            Capability.SEE_GOODS,
+            Capability.MANAGE_GOODS,
+            Capability.SEE_PEOPLE,
+            Capability.MANAGE_PEOPLE,
+            Capability.ERASE_PEOPLE,
+            Capability.SEE_RETENTION,
+        }
     ),
     # A program elsewhere that mirrors the log: the sealed entries under /log/, and no page.
     Role.WITNESS: frozenset({Capability.READ_ENTRIES}),

@@ -6,6 +6,7 @@ handler404 = "custody.api.errors.answer_missing"
 
 urlpatterns = [
     path("api/v1/", include("shipments.api_urls")),
+    path("api/v1/", include("biometrics.api.urls")),
     path("api/v1/", include("custody.api.urls")),
     path("log/", include("ledger.urls")),
     path("login/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),

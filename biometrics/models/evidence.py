@@ -92,7 +92,7 @@ class EvidenceLook(models.Model):
 
 
 class EvidenceHold(models.Model):
-    """Evidence about a person that an authority has ordered to be kept: until it is lifted, nothing of it is destroyed."""
+    """An authority's order to keep the evidence about a person: until it is lifted, nothing of it is destroyed."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="holds")

@@ -14,7 +14,7 @@ from ledger.models import Statement
 
 
 class WatchlistEntry(models.Model):
-    """Somebody to look out for. It is searched once a second officer has confirmed it, and until it expires or is removed."""
+    """Somebody to look out for: searched from a second officer's confirmation until it expires or is removed."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     subject = models.OneToOneField(Person, on_delete=models.PROTECT, related_name="watchlist_entry")
@@ -58,6 +58,8 @@ class WatchlistEntry(models.Model):
 
 
 class WatchlistPhoto(models.Model):
+    """One photo of an entry's template, in the order in which they were given."""
+
     entry = models.ForeignKey(WatchlistEntry, on_delete=models.PROTECT, related_name="photos")
     evidence = models.OneToOneField(Evidence, on_delete=models.PROTECT, related_name="+")
     number = models.PositiveSmallIntegerField()
@@ -86,7 +88,7 @@ class WatchlistLead(models.Model):
         blank=True,
         on_delete=models.PROTECT,
         related_name="+",
-        help_text=_("Who was in front of it."),
+        help_text=_("Who it is said to be."),
     )
     verification = models.ForeignKey(
         Verification, null=True, blank=True, on_delete=models.PROTECT, related_name="watchlist_leads"

@@ -14,7 +14,8 @@ const HASH = /^[0-9a-f]{64}$/;
 const SUBJECT = /^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const TIME = /^([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})\.[0-9]{3}Z$/;
 const KINDS = new Set([
-  GENESIS, "handoff", "handoff_refused", "enrolment", "erasure", "watchlist_changed", "declaration",
+  GENESIS, "handoff", "handoff_refused", "enrolment", "duplicate_decided", "consent_withdrawn", "erasure",
+  "watchlist_changed", "watchlist_lead", "declaration",
   "declaration_amended", "unit_packed", "seal_applied", "seal_broken", "seal_replaced", "inspection", "hold", "release",
   "seizure", "discrepancy", "resolution", "zone_alert", "passage", "reads_anchored", "read_gap", "correction",
   "evidence_opened", "disclosure", INDEX_EPOCH, KEY_ROTATED,
