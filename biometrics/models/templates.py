@@ -63,7 +63,7 @@ class TemplatePhoto(models.Model):
 
 
 class DuplicateReview(models.Model):
-    """The face of ``person`` was found under ``other``: an officer decides if they are one. Both answers are entries."""
+    """The face of ``person`` was found under ``other``: an officer decides if they are one; each answer is an entry."""
 
     class State(models.TextChoices):
         PENDING = "pending", _("Waits for an officer")

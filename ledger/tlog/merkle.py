@@ -105,10 +105,14 @@ class Frontier:
 
 def root(leaf_hashes: Iterable[bytes]) -> bytes:
     """Return the Merkle tree hash of the leaves, given by their hashes (RFC 6962 section 2.1)."""
-    frontier = Frontier()
-    for leaf in leaf_hashes:
-        frontier.append(leaf)
-    return frontier.root()
+    nodes = list(leaf_hashes)
+    if not nodes:
+        return EMPTY_ROOT
+    # Level by level; a node without a neighbour moves up as it is, which is how the RFC splits an uneven tree.
+    while len(nodes) > 1:
+        lone = nodes[len(nodes) & ~1 :]
+        nodes = [node_hash(left, right) for left, right in zip(nodes[::2], nodes[1::2], strict=False)] + lone
+    return nodes[0]
 
 
 def inclusion_proof(leaf_hashes: Sequence[bytes], index: int) -> list[bytes]:
