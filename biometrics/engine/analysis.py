@@ -5,7 +5,7 @@ Safe under threads: what dlib does not let threads share is per thread or taken 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biometrics.engine import calibration, detection, landmarks, weights
-from biometrics.engine.descriptor import describe_face, descriptor_engine
+from biometrics.engine.descriptor import describe_face, describe_faces, descriptor_engine
 from biometrics.engine.detection import Detection, exactly_one_face, find_faces
-from biometrics.engine.landmarks import CHIP_PX, cut_chip, find_landmarks
+from biometrics.engine.landmarks import CHIP_PX, Landmarks, cut_chip, find_landmarks
 from biometrics.engine.photo import Photo, decode_photo
 from biometrics.engine.quality import CapturePolicy, Quality, measure_quality, require_quality
 
@@ -36,10 +36,27 @@ class Face:
     """How long each stage took; for benchmarks and logs, never stored."""
 
 
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """The largest face of a photo, seen and measured, neither judged nor described."""
+
+    photo: Photo
+    detection: Detection
+    landmarks: Landmarks
+    quality: Quality
+    faces_in_frame: int
+    second_face_e4: int | None
+    """The second face's area, in ten-thousandths of the first's; None where there is no second."""
+
+
 def warm_up() -> None:
-    """Load every model and run the network once, so that the first person does not wait for it."""
+    """
+    Load every model, check the network and run it once, so that the first person does not wait for it.
+
+    :raises EngineDisagrees: where the network does not say what dlib says
+    """
     calibration.read_calibration()
-    detection.detector_of_this_thread()
+    detection.load()
     landmarks.load()
     descriptor_engine().describe([np.zeros((CHIP_PX, CHIP_PX, 3), np.uint8)])
 
@@ -48,26 +65,54 @@ def analyse(photo: Photo, *, policy: CapturePolicy) -> Face:
     """
     Find, check and describe the one face of ``photo``.
 
-    :raises FaceRefused: no_face, several_faces, face_too_small
+    :raises FaceRefused: no_face, several_faces, or what :func:`~biometrics.engine.quality.require_quality` names
     """
     seconds: dict[str, float] = {}
     with _timed(seconds, "detect"):
         faces = find_faces(photo, look_closer=policy.look_closer)
-    face = exactly_one_face(faces, second_face_e4=policy.max_second_face_e4)
+    exactly_one_face(faces, second_face_e4=policy.max_second_face_e4)
     with _timed(seconds, "align"):
-        points = find_landmarks(photo, face)
-        quality = measure_quality(photo, face, points)
-        require_quality(quality, policy)
-        chip = cut_chip(photo, points)
+        seen = _measure(photo, faces)
+        require_quality(seen.quality, policy)
+        chip = cut_chip(photo, seen.landmarks)
     with _timed(seconds, "describe"):
         descriptor = describe_face(chip, descriptor_engine())
     return Face(
         descriptor=descriptor,
-        detection=face,
-        quality=quality,
-        faces_in_frame=len(faces),
-        second_face_e4=round(faces[1].area * 10_000 / face.area) if len(faces) > 1 else None,
+        detection=seen.detection,
+        quality=seen.quality,
+        faces_in_frame=seen.faces_in_frame,
+        second_face_e4=seen.second_face_e4,
         seconds=seconds,
+    )
+
+
+def sight(photo: Photo, *, look_closer: bool = False) -> Sighting | None:
+    """
+    Find and measure the largest face of ``photo``, whatever its quality and whoever else is in it.
+
+    :param look_closer: look for small faces beside a near one too
+    :returns: None where there is no face
+    """
+    faces = find_faces(photo, look_closer=look_closer)
+    return _measure(photo, faces) if faces else None
+
+
+def describe_sightings(sightings: Sequence[Sighting]) -> NDArray[np.float64]:
+    """Describe the faces of ``sightings`` in one batch: float64 of n × 128, each of length one."""
+    return describe_faces([cut_chip(seen.photo, seen.landmarks) for seen in sightings], descriptor_engine())
+
+
+def _measure(photo: Photo, faces: Sequence[Detection]) -> Sighting:
+    largest = faces[0]
+    points = find_landmarks(photo, largest)
+    return Sighting(
+        photo=photo,
+        detection=largest,
+        landmarks=points,
+        quality=measure_quality(photo, largest, points),
+        faces_in_frame=len(faces),
+        second_face_e4=round(faces[1].area * 10_000 / largest.area) if len(faces) > 1 else None,
     )
 
 
@@ -88,13 +133,13 @@ def models() -> dict[str, dict[str, str]]:
         # dlib compiles the detector into itself: its version is its identity.
         "detector": {"name": detection.NAME, "version": dlib.__version__},
         "landmarks": weights.find_model(weights.LANDMARKS).reference,
-        "descriptor": {**engine.model.reference, "engine": engine.name},
+        "descriptor": {**engine.model.reference, "engine": engine.name, "engine_version": engine.version},
     }
 
 
 def runtime() -> dict[str, str]:
     """Name the packages that computed a decision."""
-    return {"dlib": dlib.__version__, "numpy": np.__version__, "pillow": version("pillow")}
+    return {name: version(name) for name in ("numpy", "onnxruntime", "pillow")} | {"dlib": dlib.__version__}
 
 
 @contextmanager

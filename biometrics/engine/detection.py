@@ -6,7 +6,9 @@ The copy is bounded in area as well as in width, so that no photo's shape makes 
 
 import threading
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import cache
 
 import dlib
 import numpy as np
@@ -52,10 +54,20 @@ class Detection:
 _of_this_thread = threading.local()
 
 
+@cache
+def _prototype() -> "dlib.fhog_object_detector":
+    return dlib.get_frontal_face_detector()
+
+
+def load() -> None:
+    """Load the detector, which takes dlib half a second; each thread copies it in some milliseconds."""
+    _prototype()
+
+
 def detector_of_this_thread() -> "dlib.fhog_object_detector":
-    # dlib's objects keep scratch memory: one per thread.
+    # dlib's objects keep scratch memory: one per thread. The prototype is copied and never run.
     if not hasattr(_of_this_thread, "detector"):
-        _of_this_thread.detector = dlib.get_frontal_face_detector()
+        _of_this_thread.detector = copy(_prototype())
     return _of_this_thread.detector
 
 
@@ -70,18 +82,27 @@ def find_faces(photo: Photo, *, look_closer: bool = False) -> list[Detection]:
     for number, rung in enumerate(LADDER):
         if found and not (look_closer and number == 1):
             break
-        copy, scale = _bounded_copy(photo.grey, rung.width_px)
-        if (copy.shape, rung.upsampled) in tried:
+        small, scale = _bounded_copy(photo.grey, rung.width_px)
+        if (small.shape, rung.upsampled) in tried:
             continue  # a small photo: the larger rung is the same picture
-        tried.add((copy.shape, rung.upsampled))
-        faces = _faces_on(copy, scale, rung)
+        tried.add((small.shape, rung.upsampled))
+        faces = _faces_on(small, scale, rung)
         if len(faces) > len(found):
             found = faces
     return sorted(found, key=lambda face: face.area, reverse=True)
 
 
-def _faces_on(copy: NDArray[np.uint8], scale: float, rung: Rung) -> list[Detection]:
-    boxes, scores, _ = detector_of_this_thread().run(copy, rung.upsampled, 0.0)
+def find_faces_upsampled(photo: Photo) -> list[Detection]:
+    """Find the faces on the whole photo in colour, enlarged twofold: slow, and for comparison with others alone."""
+    return _run(photo.rgb, 1, scale=1.0)
+
+
+def _faces_on(small: NDArray[np.uint8], scale: float, rung: Rung) -> list[Detection]:
+    return [face for face in _run(small, rung.upsampled, scale=scale) if face.score >= MIN_SCORE]
+
+
+def _run(picture: NDArray[np.uint8], upsampled: int, *, scale: float) -> list[Detection]:
+    boxes, scores, _ = detector_of_this_thread().run(picture, upsampled, 0.0)
     return [
         Detection(
             left=round(box.left() / scale),
@@ -91,7 +112,6 @@ def _faces_on(copy: NDArray[np.uint8], scale: float, rung: Rung) -> list[Detecti
             score=float(score),
         )
         for box, score in zip(boxes, scores, strict=True)
-        if score >= MIN_SCORE
     ]
 
 

@@ -63,8 +63,81 @@ class FaceTooSmall(FaceRefused):
     )
 
 
-class ModelFileMissing(Exception):
+class FaceTurned(FaceRefused):
+    code = "face_turned"
+    message = _("The head is turned aside. Look straight into the camera.")
+
+
+class FaceTooDark(FaceRefused):
+    code = "face_too_dark"
+    message = _(
+        "The face is too dark: %(found)s%% of full brightness, at least %(needed)s%% is needed. Turn to a light."
+    )
+
+
+class FaceTooBright(FaceRefused):
+    code = "face_too_bright"
+    message = _(
+        "The face is too bright: %(found)s%% of full brightness, at most %(allowed)s%% is good. Step out of the bright"
+        " light."
+    )
+
+
+class FaceOverexposed(FaceRefused):
+    code = "face_overexposed"
+    message = _(
+        "%(found)s%% of the face is glaring white, at most %(allowed)s%% may be. Move away from the lamp or the sun."
+    )
+
+
+class FaceUnderexposed(FaceRefused):
+    code = "face_underexposed"
+    message = _(
+        "%(found)s%% of the face lies in black shadow, at most %(allowed)s%% may. Let light fall on the face from the"
+        " front."
+    )
+
+
+class FaceUnclear(FaceRefused):
+    code = "face_unclear"
+    message = _("The face does not show clearly. Take off mask, hat or dark glasses and look straight into the camera.")
+
+
+class FaceBlurred(FaceRefused):
+    code = "face_blurred"
+    message = _("The face is blurred. Hold still, wipe the lens, or come closer.")
+
+
+class EngineUnusable(Exception):
+    """No face can be compared on this machine until its administrator has done something."""
+
+
+class ModelFileMissing(EngineUnusable):
     """The face models are not installed; nothing can be compared without them."""
 
     def __init__(self, *, name: str) -> None:
         super().__init__(f"the model file {name} is not there: install face_recognition_models as the lock names it")
+
+
+class ModelFileUnreadable(EngineUnusable):
+    """The weights' file is not the network that this engine knows."""
+
+    def __init__(self, *, name: str, found: str) -> None:
+        super().__init__(f"the model file {name} cannot be read: {found}. Install it again, as the lock names it")
+
+
+class EngineDisagrees(EngineUnusable):
+    """The converted network does not say what dlib says: nothing may be decided with it."""
+
+    def __init__(self, *, difference: float, limit: float) -> None:
+        super().__init__(
+            f"the descriptors differ from dlib's by {difference:.1e}, and at most {limit:.0e} is allowed: delete the"
+            " converted network in BIOMETRICS_MODELS_DIR and start again, or set BIOMETRICS_ENGINE=dlib"
+        )
+
+
+class EngineUnknown(EngineUnusable):
+    """BIOMETRICS_ENGINE names an engine that is not there."""
+
+    def __init__(self, *, name: str, known: str) -> None:
+        super().__init__(f"BIOMETRICS_ENGINE is {name!r}: set it to one of {known}")

@@ -4,6 +4,7 @@ Five landmarks on the full photo, and the aligned chip that the descriptor netwo
 The five-point model: it matches as well as the 68-point one, whose training data excludes commercial use.
 """
 
+import os
 import threading
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,15 @@ CHIP_PADDING = 0.25
 
 # dlib's objects are not made for several threads at once; a shape takes under a millisecond, so one is shared in turns.
 _lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    # Another thread may have held it when the process forked: nobody would release it in the child.
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 @dataclass(frozen=True, eq=False)

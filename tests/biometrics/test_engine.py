@@ -12,17 +12,20 @@ import pytest
 from PIL import Image
 
 from biometrics.engine import analysis, comparison
-from biometrics.engine.analysis import Face, analyse_bytes
+from biometrics.engine.analysis import Face, analyse_bytes, describe_sightings, sight
 from biometrics.engine.calibration import read_calibration
-from biometrics.engine.detection import find_faces
+from biometrics.engine.detection import detector_of_this_thread, find_faces
 from biometrics.engine.errors import FaceTooSmall, NoFaceFound, SeveralFaces
 from biometrics.engine.photo import decode_photo
-from biometrics.engine.quality import ENROLMENT, PROBE
+from biometrics.engine.quality import ENROLMENT, PROBE, CapturePolicy
 from tests.biometrics.pictures import encode, side_by_side, with_bystander
 from tests.biometrics.test_photo import TURNS, exif
 
+# Nothing is asked of the face: what photos must reach is tests/biometrics/test_quality.py's.
+ANY = CapturePolicy(max_second_face_e4=3000, look_closer=False, min_eye_distance_px=0, min_score_e3=0)
 
-def face(data: bytes, policy=PROBE) -> Face:
+
+def face(data: bytes, policy: CapturePolicy = ANY) -> Face:
     return analyse_bytes(data, policy=policy)[1]
 
 
@@ -106,8 +109,8 @@ def test_at_enrolment_a_small_face_behind_a_near_one_is_seen_too(photos: Path) -
 def test_a_face_too_far_away_is_named(photos: Path) -> None:
     far = Image.open(photos / "obama.jpg").resize((273, 341))
     with pytest.raises(FaceTooSmall) as refused:
-        face(encode(far, "PNG"))
-    assert refused.value.facts["needed"] == 40
+        face(encode(far, "PNG"), PROBE)
+    assert refused.value.facts["needed"] == 60
     assert 25 <= refused.value.facts["found"] < 40
 
 
@@ -153,6 +156,42 @@ def test_eight_threads_get_the_numbers_that_one_gets(photos: Path) -> None:
         assert found.detection == alone[name].detection
 
 
+def test_a_sighting_measures_the_largest_face_and_judges_nothing(photos: Path) -> None:
+    seen = sight(decode_photo(side_by_side(photos / "obama.jpg", photos / "biden.jpg")))
+    assert seen
+    assert seen.faces_in_frame == 2
+    assert seen.second_face_e4 is not None
+    assert 0 < seen.second_face_e4 <= 10_000
+    far = sight(decode_photo(encode(Image.open(photos / "obama.jpg").resize((273, 341)), "PNG")))
+    assert far
+    assert far.quality.eye_distance_px < 40
+    assert (far.faces_in_frame, far.second_face_e4) == (1, None)
+    assert sight(decode_photo(encode(Image.effect_noise((640, 480), 40).convert("RGB"), "JPEG"))) is None
+
+
+def test_a_sighting_is_described_as_the_whole_path_describes_it(photos: Path) -> None:
+    data = (photos / "obama.jpg").read_bytes()
+    whole, seen = face(data), sight(decode_photo(data))
+    assert seen
+    assert seen.quality == whole.quality
+    assert seen.detection == whole.detection
+    assert np.abs(describe_sightings([seen])[0] - whole.descriptor).max() < 1e-6
+
+
+def test_a_new_thread_copies_the_detector_instead_of_loading_it(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = decode_photo((photos / "obama.jpg").read_bytes())
+    expected = find_faces(photo)
+
+    def never() -> None:
+        raise AssertionError("loaded again: that takes half a second")
+
+    monkeypatch.setattr("dlib.get_frontal_face_detector", never)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(find_faces, photo).result() == expected
+        mine, its = detector_of_this_thread(), pool.submit(detector_of_this_thread).result()
+    assert mine is not its
+
+
 def test_the_engine_works_without_settings_and_never_imports_the_models_package(photos: Path) -> None:
     program = (
         "import pathlib, sys, warnings; warnings.simplefilter('error')\n"
@@ -179,6 +218,8 @@ def test_the_models_are_named_by_digest() -> None:
     assert models["descriptor"]["sha256"].startswith("55533b28")
     assert models["descriptor"]["sha256"].endswith("da30")
     assert len(models["landmarks"]["sha256"]) == 64
+    assert models["descriptor"]["engine"] == "onnxruntime"
+    assert models["descriptor"]["engine_version"] == analysis.runtime()["onnxruntime"]
     assert models["detector"]["version"] == analysis.runtime()["dlib"]
 
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import waitress
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from biometrics.engine.analysis import warm_up
+from biometrics.engine.errors import EngineUnusable
 from custody.wsgi import application
 from ledger.errors import SealingStopped
 from ledger.sealing import seal_all
@@ -31,7 +32,10 @@ class Command(BaseCommand):
         parser.add_argument("--threads", type=int, default=8)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        warm_up()
+        try:
+            warm_up()
+        except EngineUnusable as error:
+            raise CommandError(f"The faces cannot be compared: {error}.") from error
         try:
             # What a crash left pending is sealed before the first request.
             seal_all()
