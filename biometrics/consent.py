@@ -9,15 +9,26 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from biometrics.errors import ConsentMissing, ConsentTermsUnknown, ConsentTextUnknown, NoConsentToWithdraw
+from biometrics.errors import (
+    ConsentMissing,
+    ConsentOutdated,
+    ConsentTermsUnknown,
+    ConsentTextUnknown,
+    NoConsentToWithdraw,
+)
 from biometrics.models import Consent, ConsentPurpose, Person, Retention
+from ledger.submission import submit
+from ledger.tlog.times import format_time
 
-CURRENT_VERSION = "1"
+CURRENT_VERSION = "2"
+# The first text spoke neither of the document's photo nor of the searches that an enrolment makes.
+ENROLMENT_FROM_VERSION = 2
 _TEXTS = Path(__file__).resolve().parent / "consent_texts"
 _TEXT_NAME = re.compile(r"(?P<purpose>[a-z_]+)\.v(?P<version>[0-9]+)\.(?P<language>[a-z]{2})\.txt")
 
@@ -115,10 +126,29 @@ def standing_consent(person: Person) -> Consent:
     return consent
 
 
-def withdraw_consent(*, person: Person) -> Consent:
+def consent_to_enrolment(person: Person) -> Consent:
     """
-    Withdraw the standing consent: from now on the face is neither enrolled nor compared.
+    Return the standing consent, if its text speaks of all that an enrolment does.
 
+    :raises Refusal: consent_missing, consent_outdated
+    """
+    consent = standing_consent(person)
+    if not covers_enrolment(consent):
+        raise ConsentOutdated(version=consent.text_version)
+    return consent
+
+
+def covers_enrolment(consent: Consent) -> bool:
+    """Tell whether the text that was agreed to names the document's photo and the searches."""
+    return int(consent.text_version) >= ENROLMENT_FROM_VERSION
+
+
+def withdraw_consent(*, person: Person, withdrawn_by: User) -> Consent:
+    """
+    Withdraw the standing consent and submit the ``consent_withdrawn`` entry: from now on the face is neither enrolled
+    nor compared.
+
+    :param withdrawn_by: the account that recorded what the person said
     :raises NoConsentToWithdraw:
     """
     with transaction.atomic():
@@ -127,4 +157,28 @@ def withdraw_consent(*, person: Person) -> Consent:
             raise NoConsentToWithdraw
         consent.withdrawn_at = timezone.now()
         consent.save(update_fields=["withdrawn_at"])
+        submit(
+            kind="consent_withdrawn",
+            subject=person.pk.urn,
+            body={
+                "person": person.pk.urn,
+                "consent": describe_consent(consent),
+                "given_at": format_time(consent.given_at),
+                "withdrawn_at": format_time(consent.withdrawn_at),
+                "recorded_by": withdrawn_by.pk.urn,
+            },
+            key=f"consent_withdrawn:{consent.pk}",
+        )
     return consent
+
+
+def describe_consent(consent: Consent) -> dict[str, Any]:
+    """Describe a consent for an entry: which text, and for what."""
+    return {
+        "id": consent.pk.urn,
+        "purpose": consent.purpose,
+        "retention": consent.retention,
+        "language": consent.language,
+        "text_version": consent.text_version,
+        "text": consent.text_sha256,
+    }

@@ -8,23 +8,32 @@ import unicodedata
 import uuid
 from collections.abc import Iterable, Sequence
 
-from biometrics.errors import EvidenceNotOpened, MasterKeyMalformed, MasterKeyMissing, MasterKeyWrong, PersonKeyMissing
-from biometrics.models import Evidence, EvidenceKind, Person
-from biometrics.vault import open_evidence
+from django.utils.translation import gettext as _
 
-NOT_OPENED = (EvidenceNotOpened, PersonKeyMissing, MasterKeyMalformed, MasterKeyMissing, MasterKeyWrong)
+from biometrics.errors import KeyServiceFailed, MasterKeyMalformed, MasterKeyMissing
+from biometrics.models import Evidence, EvidenceKind, Person
+from biometrics.vault import NOT_OPENED, open_many
+
+__all__ = ["NOT_OPENED", "find_by_name", "open_names"]
 
 
 def open_names(people: Iterable[Person]) -> dict[uuid.UUID, str]:
-    """Open the newest name of each person; whoever's does not open is not in the answer."""
-    sealed = Evidence.objects.filter(person__in=list(people), kind=EvidenceKind.NAME).order_by("created_at")
-    names: dict[uuid.UUID, str] = {}
-    for evidence in {row.person_id: row for row in sealed}.values():
-        try:
-            names[evidence.person_id] = open_evidence(evidence).decode("utf-8")
-        except NOT_OPENED:
-            continue
-    return names
+    """
+    Open the newest name of each person, with one query for names and one for keys.
+
+    Whoever's does not open is not in the answer; who was erased is "Erased person", in the reader's language.
+    """
+    asked = list(people)
+    sealed = Evidence.objects.filter(person__in=asked, kind=EvidenceKind.NAME).order_by("created_at")
+    newest = {row.person_id: row for row in sealed}
+    erased = {person.pk for person in asked if person.erased_at is not None}
+    erased |= {who for who, row in newest.items() if row.destroyed_at is not None}
+    try:
+        opened = open_many(newest.values())
+    except (KeyServiceFailed, MasterKeyMalformed, MasterKeyMissing):
+        opened = {}
+    names = {who: opened[row.pk].decode("utf-8") for who, row in newest.items() if row.pk in opened}
+    return names | dict.fromkeys(erased, _("Erased person"))
 
 
 def find_by_name(people: Sequence[Person], text: str) -> list[Person]:

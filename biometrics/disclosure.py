@@ -1,6 +1,6 @@
 """Open a commitment to evidence, for :mod:`ledger.disclosure`: templates, photos, probes, camera labels and notes."""
 
-from biometrics.errors import PersonKeyMissing
+from biometrics.errors import EvidenceDestroyed, PersonKeyMissing
 from biometrics.models import Evidence
 from biometrics.vault import open_commitment
 from ledger.disclosure import Opened
@@ -8,7 +8,7 @@ from ledger.disclosure import Opened
 
 def open_evidence_commitment(commitment: str) -> Opened | None:
     """
-    Return salt and value of the evidence that was committed to; None where there is none, or its person was erased.
+    Return salt and value of the evidence that was committed to; None where there is none, or it was destroyed.
 
     :raises EvidenceNotOpened, MasterKeyMissing, MasterKeyMalformed, MasterKeyWrong:
     """
@@ -17,6 +17,6 @@ def open_evidence_commitment(commitment: str) -> Opened | None:
         return None
     try:
         opened = open_commitment(evidence)
-    except PersonKeyMissing:
+    except (EvidenceDestroyed, PersonKeyMissing):
         return None
     return Opened(salt=opened.salt, value=opened.value)

@@ -1,118 +1,114 @@
 """
-Enrolment: photos of one person become a sealed template, and an entry says so.
+Enrolment: an identity document and live photos of one person become a sealed template, and an entry says so.
 
 All face work is done before the transaction opens; inside it only rows are written and vectors compared.
 """
 
-import hashlib
-import itertools
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
 
 from accounts.models import User
-from biometrics.consent import standing_consent
+from biometrics.captures import LEAST_PHOTOS, MOST_PHOTOS, Agreement, Examined, examine
+from biometrics.consent import consent_to_enrolment, describe_consent
+from biometrics.duplicates import open_review, require_no_duplicate, told_apart
 from biometrics.engine import analysis, comparison
-from biometrics.engine.analysis import Face, analyse
-from biometrics.engine.calibration import read_calibration
-from biometrics.engine.errors import FaceRefused, PhotoRefused
-from biometrics.engine.photo import decode_photo
-from biometrics.engine.quality import ENROLMENT
-from biometrics.errors import AlreadyEnrolledAs, EnrolmentPhotoRefused, PhotoRepeated, PhotosDisagree, PhotosMissing
-from biometrics.gallery import Search, search_same_face, vector_to_bytes
+from biometrics.engine.calibration import read_calibration, resubmission_e4
+from biometrics.errors import FaceOnFile, PersonExempt
+from biometrics.gallery import Hit, search_same_face, vector_to_bytes
+from biometrics.holds import require_not_erased
 from biometrics.models import Consent, Evidence, EvidenceKind, Person, Template, TemplatePhoto
 from biometrics.people import display_name
 from biometrics.vault import seal_evidence
+from biometrics.watchlist import search_watchlist
 from ledger.submission import submit
 
-# No calibration row goes beyond five photos, so no template does.
-LEAST_PHOTOS, MOST_PHOTOS = 1, 5
-AGREEMENT_FMR = "1e-3"
+__all__ = ["DUPLICATE_FMR", "LEAST_PHOTOS", "MOST_PHOTOS", "enrol_person", "require_enrollable"]
+
 DUPLICATE_FMR = "1e-4"
 
 
-@dataclass(frozen=True, eq=False)
-class _Capture:
-    """One photo of the enrolment: its bytes without metadata, its face, and a digest of its pixels."""
+class _Found(Exception):
+    """Carries a hit out of the transaction that it ends."""
 
-    encoded: bytes
-    face: Face
-    pixels_sha256: bytes
+    def __init__(self, hit: Hit) -> None:
+        super().__init__(hit)
+        self.hit = hit
 
 
-def enrol_person(*, person: Person, photos: Sequence[bytes], enrolled_by: User) -> Template:
+def enrol_person(*, person: Person, photos: Sequence[bytes], document: bytes, enrolled_by: User) -> Template:
     """
     Make the person's next template of ``photos`` and submit the ``enrolment`` entry; the template before it ends.
 
-    :param photos: 1 to 5 encoded stills of the person alone
-    :raises Refusal: consent_missing, photos_missing, enrolment_photo_refused, photo_repeated, photos_disagree,
-        already_enrolled
+    A face that is on file under another record is refused, and a question to an officer stays behind.
+
+    :param photos: 3 to 5 encoded stills of the person alone, taken now
+    :param document: the encoded photo of the identity document, whose face must be theirs
+    :raises Refusal: person_erased, person_exempt, consent_missing, consent_outdated, duplicate_undecided,
+        duplicate_confirmed, what :func:`biometrics.captures.examine` names, duplicate_found
     """
-    standing_consent(person)
-    captures = _examine(photos)
-    descriptors = [capture.face.descriptor for capture in captures]
-    _require_agreement(captures)
-    search = search_same_face(descriptors, target_fmr=DUPLICATE_FMR, other_than=person)
-    _require_nobody_else(search)
-    vector = comparison.template(descriptors)
-    with transaction.atomic():
-        # The lock orders two enrolments of the same person; the second search covers whoever was enrolled meanwhile.
-        person = Person.objects.select_for_update().get(pk=person.pk)
-        consent = standing_consent(person)
-        _require_nobody_else(
-            search_same_face(descriptors, target_fmr=DUPLICATE_FMR, other_than=person, searched_before=search.searched)
-        )
-        sealed = seal_evidence(person=person, kind=EvidenceKind.TEMPLATE, value=vector_to_bytes(vector))
-        sealed_photos = [
-            seal_evidence(person=person, kind=EvidenceKind.PHOTO, value=capture.encoded) for capture in captures
-        ]
-        return _store_template(person, consent, sealed, sealed_photos, enrolled_by)
+    require_enrollable(person)
+    examined = examine(photos=photos, document=document)
+    apart = told_apart(person)
+    # Searched before, without a lock: a large gallery would hold everybody else's entries up.
+    search = search_same_face(examined.descriptors, target_fmr=DUPLICATE_FMR, other_than=person, searched_before=apart)
+    try:
+        if search.hit is not None:
+            raise _Found(search.hit)
+        with transaction.atomic():
+            # The lock orders two enrolments of one person; the second search covers whoever was enrolled meanwhile.
+            person = Person.objects.select_for_update().get(pk=person.pk)
+            consent = require_enrollable(person)
+            late = search_same_face(
+                examined.descriptors, target_fmr=DUPLICATE_FMR, other_than=person, searched_before=search.searched
+            )
+            if late.hit is not None:
+                raise _Found(late.hit)
+            template = _store(person, consent, examined, len(late.searched - apart), enrolled_by)
+            _look_out(template, examined)
+            return template
+    except _Found as found:
+        _ask_an_officer(person, found.hit, examined, enrolled_by)
+        raise FaceOnFile() from found
 
 
-def _examine(photos: Sequence[bytes]) -> list[_Capture]:
-    if not LEAST_PHOTOS <= len(photos) <= MOST_PHOTOS:
-        raise PhotosMissing(least=LEAST_PHOTOS, most=MOST_PHOTOS, given=len(photos))
-    captures: list[_Capture] = []
-    for number, data in enumerate(photos, start=1):
-        try:
-            photo = decode_photo(data)
-            face = analyse(photo, policy=ENROLMENT)
-        except (PhotoRefused, FaceRefused) as refusal:
-            raise EnrolmentPhotoRefused(photo=number, reason=refusal.sentence, reason_code=refusal.code) from refusal
-        capture = _Capture(photo.encoded, face, hashlib.sha256(photo.rgb.tobytes()).digest())
-        for earlier, other in enumerate(captures, start=1):
-            # The mean of a photo and itself gains nothing, and would claim the threshold of two.
-            if other.pixels_sha256 == capture.pixels_sha256:
-                raise PhotoRepeated(photo=number, same_as=earlier)
-        captures.append(capture)
-    return captures
+def require_enrollable(person: Person) -> Consent:
+    """
+    Return the consent that an enrolment would rest on.
+
+    :raises Refusal: person_erased, person_exempt, consent_missing, consent_outdated, duplicate_undecided,
+        duplicate_confirmed
+    """
+    require_not_erased(person)
+    if person.exempt:
+        raise PersonExempt(name=display_name(person))
+    consent = consent_to_enrolment(person)
+    require_no_duplicate(person)
+    return consent
 
 
-def _require_agreement(captures: Sequence[_Capture]) -> None:
-    """Name the photo that disagrees with most of the others; of two, the second."""
-    agrees = read_calibration().threshold(k=1, m=1, target_fmr=AGREEMENT_FMR)
-    against = [0] * len(captures)
-    for (first, one), (second, other) in itertools.combinations(enumerate(captures), 2):
-        if not agrees.accepts(comparison.distance_e4(one.face.descriptor, other.face.descriptor)):
-            against[first] += 1
-            against[second] += 1
-    worst = max(range(len(captures)), key=lambda number: (against[number], number))
-    if against[worst]:
-        raise PhotosDisagree(photo=worst + 1)
+def _ask_an_officer(person: Person, hit: Hit, examined: Examined, raised_by: User) -> None:
+    point = read_calibration().threshold(k=hit.k, m=1, target_fmr=DUPLICATE_FMR)
+    open_review(
+        person=person,
+        other=hit.person,
+        capture=examined.captures[0].encoded,
+        distance_e4=hit.distance_e4,
+        threshold_e4=point.threshold_e4,
+        target_fmr=point.target_fmr,
+        raised_by=raised_by,
+    )
 
 
-def _require_nobody_else(search: Search) -> None:
-    if search.hit is not None:
-        other = search.hit.person
-        raise AlreadyEnrolledAs(name=display_name(other), person=str(other.pk))
+def _look_out(template: Template, examined: Examined) -> None:
+    """Search the watchlist for the template; whatever is found is for an officer and changes nothing here."""
+    first = template.photos.select_related("evidence").get(number=1)
+    search_watchlist(descriptor=examined.vector, probe=first.evidence, person=template.person)
 
 
-def _store_template(
-    person: Person, consent: Consent, sealed: Evidence, photos: Sequence[Evidence], enrolled_by: User
-) -> Template:
+def _store(person: Person, consent: Consent, examined: Examined, compared_with: int, enrolled_by: User) -> Template:
     newest = person.templates.order_by("-version").first()
     person.templates.filter(active=True).update(active=False)
     models = analysis.models()
@@ -120,29 +116,42 @@ def _store_template(
         id=uuid.uuid4(),
         person=person,
         version=newest.version + 1 if newest else 1,
-        k=len(photos),
-        evidence=sealed,
+        k=len(examined.captures),
+        evidence=_seal(person, EvidenceKind.TEMPLATE, vector_to_bytes(examined.vector)),
+        document=_seal(person, EvidenceKind.DOCUMENT, examined.document.encoded),
         consent=consent,
         landmarks_sha256=models["landmarks"]["sha256"],
         descriptor_sha256=models["descriptor"]["sha256"],
         enrolled_by=enrolled_by,
     )
+    photos = [
+        TemplatePhoto(
+            template=template,
+            evidence=_seal(person, EvidenceKind.PHOTO, capture.encoded),
+            descriptor=_seal(person, EvidenceKind.DESCRIPTOR, vector_to_bytes(capture.descriptor)),
+            number=number,
+        )
+        for number, capture in enumerate(examined.captures, start=1)
+    ]
     template.statement = submit(
         kind="enrolment",
         subject=person.pk.urn,
-        body=_entry_body(template, photos),
+        body=_entry_body(template, photos, examined, compared_with),
         key=f"enrolment:{template.pk}",
     )
     template.save()
-    TemplatePhoto.objects.bulk_create(
-        TemplatePhoto(template=template, evidence=photo, number=number) for number, photo in enumerate(photos, start=1)
-    )
+    TemplatePhoto.objects.bulk_create(photos)
     return template
 
 
-def _entry_body(template: Template, photos: Sequence[Evidence]) -> dict[str, Any]:
-    """Build the ``enrolment`` body: opaque identifiers, digests and commitments alone."""
-    consent = template.consent
+def _seal(person: Person, kind: EvidenceKind, value: bytes) -> Evidence:
+    return seal_evidence(person=person, kind=kind, value=value)
+
+
+def _entry_body(
+    template: Template, photos: Sequence[TemplatePhoto], examined: Examined, compared_with: int
+) -> dict[str, Any]:
+    """Build the ``enrolment`` body: opaque identifiers, digests, commitments and whole numbers alone."""
     return {
         "person": template.person.pk.urn,
         "role": template.person.kind,
@@ -150,17 +159,30 @@ def _entry_body(template: Template, photos: Sequence[Evidence]) -> dict[str, Any
         "k": template.k,
         "metric": comparison.METRIC,
         "template": template.evidence.commitment,
-        "photos": [photo.commitment for photo in photos],
-        "consent": {
-            "id": consent.pk.urn,
-            "purpose": consent.purpose,
-            "retention": consent.retention,
-            "language": consent.language,
-            "text_version": consent.text_version,
-            "text": consent.text_sha256,
-        },
+        "photos": [row.evidence.commitment for row in photos],
+        "descriptors": [row.descriptor.commitment for row in photos if row.descriptor],
+        "qualities": [capture.face.quality.as_record() for capture in examined.captures],
+        "agreement": _agreement(examined.among_captures),
+        "document": template.document.commitment if template.document else "",
+        "document_quality": examined.document.face.quality.as_record(),
+        "document_agreement": _agreement(examined.with_document),
+        "resubmission_e4": resubmission_e4(),
+        "duplicates": {"compared_with": compared_with, "target_fmr": DUPLICATE_FMR, "outcome": "none_found"},
+        "consent": describe_consent(template.consent),
         "models": analysis.models(),
         "runtime": analysis.runtime(),
         "calibration": read_calibration().sha256,
         "enrolled_by": template.enrolled_by.pk.urn,
+    }
+
+
+def _agreement(agreement: Agreement) -> dict[str, Any]:
+    point = agreement.point
+    return {
+        "distances_e4": list(agreement.distances_e4),
+        "threshold_e4": point.threshold_e4,
+        "k": point.k,
+        "m": point.m,
+        "target_fmr": point.target_fmr,
+        "dataset": point.dataset,
     }

@@ -1,6 +1,8 @@
 """The people on file: registered with their consent in one act, known by name only to whom the vault opens."""
 
 from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from biometrics.consent import ConsentGiven, record_consent
@@ -12,12 +14,19 @@ MAX_NAME = 120
 
 
 def register_person(
-    *, name: str, kind: str, registered_by: User, consent: ConsentGiven | None, user: User | None = None
+    *,
+    name: str,
+    kind: str,
+    registered_by: User,
+    consent: ConsentGiven | None,
+    user: User | None = None,
+    exempt: bool = False,
 ) -> Person:
     """
     Put a person on file: name sealed under a key of their own, consent recorded in the same transaction.
 
     :param user: the account that the person logs in with, where there is one
+    :param exempt: the face is never enrolled nor compared, so that there is nothing to consent to
     :raises Refusal: name_missing, person_kind_unknown, consent_missing, consent_text_unknown, consent_terms_unknown
     """
     name = " ".join(name.split())
@@ -26,14 +35,28 @@ def register_person(
     if kind not in PersonKind.values:
         raise PersonKindUnknown(kind=kind)
     with transaction.atomic():
-        person = Person.objects.create(kind=kind, registered_by=registered_by, user=user)
+        person = Person.objects.create(kind=kind, registered_by=registered_by, user=user, exempt=exempt)
         make_person_key(person=person)
         seal_evidence(person=person, kind=EvidenceKind.NAME, value=name.encode("utf-8"))
-        record_consent(person=person, consent=consent, recorded_by=registered_by)
+        if not exempt:
+            record_consent(person=person, consent=consent, recorded_by=registered_by)
     return person
 
 
+def people_on_file() -> QuerySet[Person]:
+    """Return who may hold custody: neither those who were erased nor those who are looked out for."""
+    return Person.objects.filter(erased_at=None).exclude(kind=PersonKind.WATCHLISTED)
+
+
 def display_name(person: Person) -> str:
-    """Open the person's name. It is for a screen, and never for an entry, a log line or a file."""
+    """
+    Open the person's name. It is for a screen, and never for an entry, a log line or a file.
+
+    Of an erased person no name is left: "Erased person", in the reader's language.
+    """
+    if person.erased_at is not None:
+        return _("Erased person")
     sealed = Evidence.objects.filter(person=person, kind=EvidenceKind.NAME).latest("created_at")
+    if sealed.destroyed_at is not None:
+        return _("Erased person")
     return open_evidence(sealed).decode("utf-8")

@@ -30,6 +30,7 @@ from biometrics.errors import (
     SecondFactorLocked,
     SecondFactorMissing,
 )
+from biometrics.holds import require_not_erased
 from biometrics.models import Badge, Person, Pin
 from biometrics.people import display_name
 
@@ -48,7 +49,9 @@ def set_pin(*, person: Person, pin: str) -> None:
     Set the person's PIN; the one before it, its tries and its lock are gone.
 
     :raises PinTooWeak: if it is not 6 to 12 digits, or they are all the same or in a row
+    :raises PersonErased:
     """
+    require_not_erased(person)
     least, most = PIN_DIGITS
     # [0-9]: \d would take the digits of every script, which no keypad of ours types again.
     if not re.fullmatch(rf"[0-9]{{{least},{most}}}", pin) or len(set(pin)) == 1 or any(pin in run for run in _RUNS):
@@ -60,7 +63,12 @@ def set_pin(*, person: Person, pin: str) -> None:
 
 
 def issue_badge(*, person: Person) -> str:
-    """Issue a badge and return its code to print: shown this once, only its digest is kept. Older badges end."""
+    """
+    Issue a badge and return its code to print: shown this once, only its digest is kept. Older badges end.
+
+    :raises PersonErased:
+    """
+    require_not_erased(person)
     code = base64.b32encode(secrets.token_bytes(_BADGE_BYTES)).decode("ascii").rstrip("=")
     with transaction.atomic():
         Badge.objects.filter(person=person, revoked_at=None).update(revoked_at=timezone.now())

@@ -46,7 +46,15 @@ class Evidence(models.Model):
                 name="evidence_destroyed_is_empty",
             ),
         ]
-        indexes = [models.Index(fields=["person", "kind", "-created_at"], name="evidence_newest_of_kind")]
+        indexes = [
+            models.Index(fields=["person", "kind", "-created_at"], name="evidence_newest_of_kind"),
+            # What a purge looks through: without it, every photo on file is read to learn its age.
+            models.Index(
+                fields=["kind", "created_at"],
+                condition=models.Q(destroyed_at__isnull=True),
+                name="evidence_kept_by_age",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.commitment[:12]}"

@@ -49,7 +49,8 @@ class PersonKey(models.Model):
     person = models.OneToOneField(Person, primary_key=True, on_delete=models.PROTECT, related_name="key")
     master_key_id = models.CharField(max_length=16)
     nonce = models.BinaryField(max_length=12)
-    wrapped = models.BinaryField(max_length=48)
+    # 48 bytes where the master key is at hand; a key service's own form may be longer.
+    wrapped = models.BinaryField(max_length=1024)
     made_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:

@@ -15,9 +15,11 @@ from accounts.access import capability_required
 from accounts.models import User
 from accounts.roles import Capability
 from biometrics.directory import find_by_name, open_names
-from biometrics.models import Badge, Consent, ConsentPurpose, Person, PersonKind, Pin, Template
+from biometrics.models import Badge, Consent, ConsentPurpose, DuplicateReview, Person, PersonKind, Pin, Template
+from biometrics.people import people_on_file
 
 PER_PAGE = 50
+KINDS = [(value, label) for value, label in PersonKind.choices if value != PersonKind.WATCHLISTED]
 
 _THEIRS = {"person": OuterRef("pk")}
 _ENROLLED = Exists(Template.objects.filter(active=True, **_THEIRS))
@@ -30,14 +32,15 @@ _HAS_BADGE = Exists(Badge.objects.filter(revoked_at=None, **_THEIRS))
 @capability_required(Capability.SEE_PEOPLE)
 def people_list(request: HttpRequest) -> HttpResponse:
     """All people, the newest first. A name is searched by POST: it must not stand in addresses and their logs."""
+    user = cast(User, request.user)
     name = request.POST.get("name", "").strip()[:120]
     chosen = request.POST if request.method == "POST" else request.GET
     kind, enrolled = chosen.get("kind", ""), chosen.get("enrolled", "")
     query = urlencode({key: value for key, value in (("kind", kind), ("enrolled", enrolled)) if value})
     if request.method == "POST" and not name:
         return redirect(f"{reverse('people')}?{query}" if query else reverse("people"))
-    found = Person.objects.order_by("-registered_at")
-    if kind in PersonKind.values:
+    found = people_on_file().order_by("-registered_at")
+    if kind in dict(KINDS):
         found = found.filter(kind=kind)
     if enrolled in ("yes", "no"):
         found = found.filter(_ENROLLED if enrolled == "yes" else ~_ENROLLED)
@@ -55,8 +58,10 @@ def people_list(request: HttpRequest) -> HttpResponse:
             "name": name,
             "kind": kind,
             "enrolled": enrolled,
-            "kinds": PersonKind.choices,
+            "kinds": KINDS,
             "query": query,
-            "may_manage": cast(User, request.user).may(Capability.MANAGE_PEOPLE),
+            "may_manage": user.may(Capability.MANAGE_PEOPLE),
+            "may_decide": user.may(Capability.DECIDE_DUPLICATES),
+            "undecided": DuplicateReview.objects.filter(state=DuplicateReview.State.PENDING).count(),
         },
     )

@@ -19,13 +19,12 @@ from django.views.decorators.http import require_GET, require_http_methods
 from accounts.access import capability_required
 from accounts.models import User
 from accounts.roles import Capability
-from biometrics.consent import standing_consent
+from biometrics.consent import consent_to_enrolment
 from biometrics.directory import open_names
-from biometrics.enrolment import LEAST_PHOTOS, MOST_PHOTOS, enrol_person
-from biometrics.errors import ConsentMissing
-from biometrics.models import Badge, CaptureSource, Person, Verification
+from biometrics.enrolment import LEAST_PHOTOS, MOST_PHOTOS, enrol_person, require_enrollable
+from biometrics.models import Badge, CaptureSource, Person, PersonKind, Verification
 from biometrics.second_factor import PIN_DIGITS, issue_badge, set_pin
-from biometrics.vault import open_evidence
+from biometrics.vault import NOT_OPENED, open_evidence
 from ledger.tlog.errors import NotCanonical
 from refusals import Refusal
 
@@ -38,6 +37,8 @@ class VerificationRow:
 
     verification: Verification
     device: str
+    liveness: str
+    """passed, not_performed, or nothing where the record cannot be read."""
 
 
 @require_GET
@@ -45,7 +46,8 @@ class VerificationRow:
 def person(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
     found = _find(person_id)
     user = cast(User, request.user)
-    page = Paginator(found.verifications.select_related("requested_by"), PER_PAGE).get_page(request.GET.get("page"))
+    rows = found.verifications.select_related("requested_by", "challenge", "camera")
+    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     consents = list(found.consents.select_related("recorded_by"))
     templates = list(found.templates.select_related("enrolled_by", "statement"))
     return render(
@@ -55,15 +57,23 @@ def person(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
             "person": found,
             "name": _name(found),
             "consents": consents,
-            "consented": any(consent.withdrawn_at is None for consent in consents),
+            "standing": next((consent for consent in consents if consent.withdrawn_at is None), None),
+            "consented": _consented(found),
+            "may_be_enrolled": _barred(found) is None,
             "templates": templates,
             "enrolled": any(template.active for template in templates),
             "pin": getattr(found, "pin", None),
             "badge": _valid_badge(found),
             "page": page,
-            "verifications": [VerificationRow(row, _device(row)) for row in page.object_list],
+            "verifications": [VerificationRow(row, _device(row), _liveness(row)) for row in page.object_list],
+            "groups": list(found.groups.all()),
+            "duplicates": list(found.duplicate_reviews.all()),
             "may_manage": user.may(Capability.MANAGE_PEOPLE),
+            "may_withdraw": user.may(Capability.MANAGE_PEOPLE) or user.may(Capability.DECIDE_DUPLICATES),
+            "may_decide": user.may(Capability.DECIDE_DUPLICATES),
             "may_read_ledger": user.may(Capability.READ_LEDGER),
+            "may_look": user.may(Capability.LOOK_AT_EVIDENCE),
+            "may_erase": user.may(Capability.ERASE_PEOPLE),
         },
     )
 
@@ -79,8 +89,14 @@ def enrol(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
     if request.method == "GET":
         return _ask_photos(request, found)
     photos = [file.read() for file in request.FILES.getlist("photos")]
+    document = request.FILES.get("document")
     try:
-        template = enrol_person(person=found, photos=photos, enrolled_by=cast(User, request.user))
+        template = enrol_person(
+            person=found,
+            photos=photos,
+            document=document.read() if document else b"",
+            enrolled_by=cast(User, request.user),
+        )
     except Refusal as refusal:
         return _ask_photos(request, found, refusal)
     messages.success(request, _("The face is enrolled: version %(n)s of the template.") % {"n": template.version})
@@ -99,12 +115,13 @@ def _ask_photos(request: HttpRequest, found: Person, refusal: Refusal | None = N
             "person": found,
             "name": _name(found),
             "consented": _consented(found),
+            "barred": _barred(found),
             "again": found.templates.exists(),
             "least": LEAST_PHOTOS,
             "most": MOST_PHOTOS,
             "refusal": refusal,
             "photo": refusal.facts.get("photo", "") if refusal else "",
-            "other": refusal.facts.get("person", "") if refusal else "",
+            "of_document": refusal is not None and refusal.code.startswith("document_"),
         },
         # Of the answers that are no success, the page takes in 409 and 422 alone.
         status=422 if refusal else 200,
@@ -181,7 +198,8 @@ def _qr(code: str) -> str:
 
 
 def _find(person_id: uuid.UUID) -> Person:
-    return get_object_or_404(Person.objects.select_related("registered_by", "pin"), pk=person_id)
+    people = Person.objects.exclude(kind=PersonKind.WATCHLISTED).select_related("registered_by", "pin")
+    return get_object_or_404(people, pk=person_id)
 
 
 def _name(found: Person) -> str:
@@ -194,10 +212,26 @@ def _valid_badge(found: Person) -> Badge | None:
 
 def _consented(found: Person) -> bool:
     try:
-        standing_consent(found)
-    except ConsentMissing:
+        consent_to_enrolment(found)
+    except Refusal:
         return False
     return True
+
+
+def _barred(found: Person) -> Refusal | None:
+    """Return what stops an enrolment whatever the photos, so that none is taken for nothing."""
+    try:
+        require_enrollable(found)
+    except Refusal as refusal:
+        return refusal
+    return None
+
+
+def _liveness(verification: Verification) -> str:
+    try:
+        return str(verification.record.get("liveness", {}).get("outcome", ""))
+    except (NotCanonical, AttributeError):
+        return ""
 
 
 def _device(verification: Verification) -> str:
@@ -207,4 +241,9 @@ def _device(verification: Verification) -> str:
         return _("The record cannot be read")
     label = str(CaptureSource(device).label) if device in CaptureSource.values else ""
     camera = verification.camera
-    return f"{label}: {open_evidence(camera).decode()}" if camera else label
+    if camera is None:
+        return label
+    try:
+        return f"{label}: {open_evidence(camera).decode()}"
+    except NOT_OPENED:
+        return label

@@ -1,11 +1,12 @@
-"""Put a person on file, with the consent text before them in their own language."""
+"""Put a person on file, with the consent text before them in their own language; and ask for consent anew."""
 
+import uuid
 from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import get_language, get_language_info, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
@@ -13,22 +14,16 @@ from django.views.decorators.http import require_http_methods
 from accounts.access import capability_required
 from accounts.models import User
 from accounts.roles import Capability
-from biometrics.consent import CURRENT_VERSION, ConsentGiven, current_texts
-from biometrics.models import Person, PersonKind, Retention
-from biometrics.people import MAX_NAME, register_person
+from biometrics.consent import CURRENT_VERSION, ConsentGiven, current_texts, record_consent
+from biometrics.models import Person, Retention
+from biometrics.people import MAX_NAME, display_name, people_on_file, register_person
+from biometrics.views.people import KINDS
 from refusals import Refusal
 
 
-class PersonForm(forms.Form):
-    name = forms.CharField(
-        label=gettext_lazy("Name"),
-        max_length=MAX_NAME,
-        help_text=gettext_lazy("As in the identity document. It is kept encrypted."),
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-    )
-    kind = forms.ChoiceField(
-        label=gettext_lazy("What the person does"), choices=[("", gettext_lazy("Choose")), *PersonKind.choices]
-    )
+class ConsentForm(forms.Form):
+    """What the person agreed to; ``text_version`` is that of the text on the screen."""
+
     retention = forms.ChoiceField(
         label=gettext_lazy("How long name and photos are kept"),
         choices=Retention.choices,
@@ -40,24 +35,61 @@ class PersonForm(forms.Form):
     agreed = forms.BooleanField(
         error_messages={
             "required": gettext_lazy(
-                "Without consent nobody is put on file. Whoever declines shows an officer a document at each handoff."
+                "Without consent no face is enrolled. Whoever declines is put on file as exempt, and shows an officer "
+                "a document at each handoff."
             )
         },
     )
 
-    def save(self, registered_by: User) -> Person:
+    def given(self) -> ConsentGiven:
         typed = self.cleaned_data
-        consent = ConsentGiven(
+        return ConsentGiven(
             language=typed["language"], text_version=typed["text_version"], retention=typed["retention"]
         )
-        return register_person(name=typed["name"], kind=typed["kind"], registered_by=registered_by, consent=consent)
+
+
+class PersonForm(ConsentForm):
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=MAX_NAME,
+        help_text=gettext_lazy("As in the identity document. It is kept encrypted."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    kind = forms.ChoiceField(label=gettext_lazy("What the person does"), choices=[("", gettext_lazy("Choose")), *KINDS])
+    exempt = forms.BooleanField(
+        label=gettext_lazy("Exempt from face comparison, by law or by choice"),
+        required=False,
+        help_text=gettext_lazy(
+            "No photo is taken and no consent is needed: an officer checks the document at each handoff."
+        ),
+    )
+
+    # Whether the consent is required hangs on a box of the same form: the server says so, not the browser.
+    use_required_attribute = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.is_bound and self.fields["exempt"].widget.value_from_datadict(self.data, self.files, "exempt"):
+            for name in ("retention", "language", "text_version", "agreed"):
+                self.fields[name].required = False
+
+    def save(self, registered_by: User) -> Person:
+        typed = self.cleaned_data
+        exempt = typed["exempt"]
+        return register_person(
+            name=typed["name"],
+            kind=typed["kind"],
+            registered_by=registered_by,
+            consent=None if exempt else self.given(),
+            exempt=exempt,
+        )
 
 
 @require_http_methods(["GET", "POST"])
 @capability_required(Capability.MANAGE_PEOPLE)
 def new(request: HttpRequest) -> HttpResponse:
     if request.method == "GET":
-        return _ask(request, PersonForm(initial={"language": (get_language() or "en")[:2]}))
+        return _ask(request, PersonForm(initial=_initial()))
     form = PersonForm(request.POST)
     if not form.is_valid():
         return _ask(request, form)
@@ -65,13 +97,39 @@ def new(request: HttpRequest) -> HttpResponse:
         person = form.save(cast(User, request.user))
     except Refusal as refusal:
         return _ask(request, form, refusal)
-    messages.success(
-        request, _("%(name)s is on file. Take the photos for the face now.") % {"name": form.cleaned_data["name"]}
-    )
+    name = form.cleaned_data["name"]
+    if person.exempt:
+        messages.success(request, _("%(name)s is on file, without a face.") % {"name": name})
+        return redirect("person", person.pk)
+    messages.success(request, _("%(name)s is on file. Take the photos for the face now.") % {"name": name})
     return redirect("person_enrol", person.pk)
 
 
-def _ask(request: HttpRequest, form: PersonForm, refusal: Refusal | None = None) -> HttpResponse:
+@require_http_methods(["GET", "POST"])
+@capability_required(Capability.MANAGE_PEOPLE)
+def consent_again(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
+    """Show the current text to somebody on file; what they agree to takes the place of the consent before."""
+    person = get_object_or_404(people_on_file().filter(exempt=False), pk=person_id)
+    if request.method == "GET":
+        return _ask(request, ConsentForm(initial=_initial()), person=person)
+    form = ConsentForm(request.POST)
+    if not form.is_valid():
+        return _ask(request, form, person=person)
+    try:
+        record_consent(person=person, consent=form.given(), recorded_by=cast(User, request.user))
+    except Refusal as refusal:
+        return _ask(request, form, refusal, person)
+    messages.success(request, _("The consent is recorded."))
+    return redirect("person", person.pk)
+
+
+def _initial() -> dict[str, str]:
+    return {"language": (get_language() or "en")[:2]}
+
+
+def _ask(
+    request: HttpRequest, form: ConsentForm, refusal: Refusal | None = None, person: Person | None = None
+) -> HttpResponse:
     texts: list[dict[str, Any]] = [
         {
             "text": text,
@@ -82,7 +140,14 @@ def _ask(request: HttpRequest, form: PersonForm, refusal: Refusal | None = None)
     ]
     return render(
         request,
-        "biometrics/person_new.html",
-        {"form": form, "refusal": refusal, "texts": texts, "version": CURRENT_VERSION},
+        "biometrics/person_consent.html" if person else "biometrics/person_new.html",
+        {
+            "form": form,
+            "refusal": refusal,
+            "texts": texts,
+            "version": CURRENT_VERSION,
+            "person": person,
+            "name": display_name(person) if person else "",
+        },
         status=422 if refusal or form.errors else 200,
     )

@@ -12,6 +12,7 @@ import { attachPolling } from "./poll.js";
 /** @type {Record<string, () => Promise<{attach: (element: HTMLElement) => void}>>} */
 const ON_DEMAND = {
   "[data-camera]": () => import("./camera.js"),
+  "[data-liveness]": () => import("./liveness.js"),
   "[data-scanner]": () => import("./scanner.js"),
 };
 /** @type {WeakSet<Element>} */

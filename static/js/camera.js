@@ -6,11 +6,12 @@
  * States, on the root as data-state: idle, starting, live, taken, failed.
  */
 import { play } from "./feedback.js";
+import { watch } from "./hints.js";
 
 const JPEG_QUALITY = 0.92;
 
 /** DOMException names of getUserMedia, by the sentence that tells what to do (data-say-… on the root). */
-const FAILURES = {
+export const FAILURES = {
   NotAllowedError: "refused",
   SecurityError: "refused",
   NotFoundError: "none",
@@ -201,6 +202,15 @@ export function attach(root) {
     const removed = /** @type {CustomEvent} */ (event).detail.elt;
     if (removed instanceof Node && removed.contains(root)) stop();
   });
+
+  watch(
+    root,
+    video,
+    () => root.dataset.state === "live",
+    (sentence) => {
+      if (hint.textContent !== sentence) hint.textContent = sentence;
+    },
+  );
 
   show("idle");
   if (root.hasAttribute("data-autostart")) start();

@@ -5,8 +5,9 @@
 const form = /** @type {HTMLFormElement | null} */ (document.querySelector("[data-enrolment]"));
 const answer = document.getElementById("enrol-answer");
 
-function count() {
-  const input = /** @type {HTMLInputElement | null} */ (form?.querySelector("[data-camera-file]"));
+/** @param {"photos" | "document"} name */
+function count(name) {
+  const input = /** @type {HTMLInputElement | null} */ (form?.querySelector(`input[type="file"][name="${name}"]`));
   return input?.files?.length ?? 0;
 }
 
@@ -17,19 +18,29 @@ function say(name) {
   answer?.scrollIntoView({ block: "nearest" });
 }
 
-form?.addEventListener("camera:taken", (event) => {
-  const { files } = /** @type {CustomEvent} */ (event).detail;
+/** What the form lacks, by the name of the sentence that says so; nothing where it may be sent. */
+function lacking() {
+  if (!count("document")) return "document";
+  if (count("photos") < Number(form?.dataset.least)) return "least";
+  if (count("photos") > Number(form?.dataset.most)) return "most";
+  return "";
+}
+
+form?.addEventListener("camera:taken", () => {
   answer?.replaceChildren();
-  if (files.length > Number(form.dataset.most)) say("most");
+  if (count("photos") > Number(form.dataset.most)) say("most");
 });
 form?.addEventListener("click", (event) => {
   // The last photo removed is told by no event of the camera's.
-  if (event.target instanceof Element && event.target.closest(".camera-drop") && !count()) answer?.replaceChildren();
+  if (event.target instanceof Element && event.target.closest(".camera-drop") && !count("photos")) {
+    answer?.replaceChildren();
+  }
 });
 form?.addEventListener("htmx:confirm", (event) => {
-  if (count() > 0 && count() <= Number(form.dataset.most)) return;
+  const lacks = lacking();
+  if (!lacks) return;
   event.preventDefault();
-  say(count() ? "most" : "none");
+  say(lacks);
 });
 for (const trouble of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
   form?.addEventListener(trouble, () => say("failed"));

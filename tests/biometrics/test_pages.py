@@ -13,7 +13,8 @@ from accounts.models import User
 from accounts.roles import Role
 from biometrics.models import Badge, CaptureSource, Evidence, EvidenceKind, Person, Pin, Template
 from biometrics.second_factor import check_second_factor, find_by_badge
-from biometrics.verification import verify_face
+from biometrics.verification import Still, verify_face
+from demo.portraits import Portrait
 from tests.biometrics.pictures import side_by_side
 
 NEW = {
@@ -21,7 +22,7 @@ NEW = {
     "kind": "driver",
     "retention": "while_engaged",
     "language": "es",
-    "text_version": "1",
+    "text_version": "2",
     "agreed": "on",
 }
 HTMX = {"HX-Request": "true"}
@@ -46,8 +47,15 @@ def page_of(client: Client, person: Person, name: str = "person") -> str:
     return text(client.get(reverse(name, args=[person.pk])))
 
 
-def upload(*photos: bytes) -> dict:
-    return {"photos": [SimpleUploadedFile(f"{n}.jpg", photo, "image/jpeg") for n, photo in enumerate(photos)]}
+def upload(*photos: bytes, document: bytes | None = None) -> dict:
+    sent = {"photos": [SimpleUploadedFile(f"{n}.jpg", photo, "image/jpeg") for n, photo in enumerate(photos)]}
+    if document is not None:
+        sent["document"] = [SimpleUploadedFile("document.jpg", document, "image/jpeg")]
+    return sent
+
+
+def uploaded(shown: Portrait) -> dict:
+    return upload(*shown.captures, document=shown.document)
 
 
 # Who may see what ---------------------------------------------------------------------------------------------------
@@ -123,7 +131,7 @@ def test_the_consent_text_is_there_in_both_languages_with_its_version(desk: Clie
     page = text(desk.get(reverse("person_new")))
     assert "Your face, your name and the custody of shipments" in page
     assert "Su rostro, su nombre y la custodia de los embarques" in page
-    assert "The person has read version 1 of this text and agrees to it." in page
+    assert "The person has read version 2 of this text and agrees to it." in page
 
 
 def test_a_person_is_registered_with_the_consent_in_the_language_that_was_read(desk: Client) -> None:
@@ -131,17 +139,17 @@ def test_a_person_is_registered_with_the_consent_in_the_language_that_was_read(d
     person = Person.objects.get()
     assert response.url == reverse("person_enrol", args=[person.pk])
     consent = person.consents.get()
-    assert (consent.language, consent.text_version, consent.retention) == ("es", "1", "while_engaged")
+    assert (consent.language, consent.text_version, consent.retention) == ("es", "2", "while_engaged")
     page = page_of(desk, person)
     assert "Rosa Medina" in page
-    assert "version 1, Español" in page
+    assert "version 2, Español" in page
 
 
 def test_without_consent_nobody_is_put_on_file_and_the_input_stays(desk: Client) -> None:
     typed = {key: value for key, value in NEW.items() if key != "agreed"}
     response = desk.post(reverse("person_new"), typed)
     assert response.status_code == 422
-    assert "Without consent nobody is put on file." in text(response)
+    assert "Without consent no face is enrolled." in text(response)
     assert 'value="Rosa Medina"' in text(response)
     assert re.search(r'value="es"[^>]*checked', text(response))
     assert not Person.objects.exists()
@@ -157,20 +165,21 @@ def test_a_text_that_was_never_shown_is_refused(desk: Client) -> None:
 # Enrolment ----------------------------------------------------------------------------------------------------------
 
 
-def test_photos_become_a_template_that_the_page_shows(desk: Client, ignacio: Person, photos: Path) -> None:
-    both = upload((photos / "obama.jpg").read_bytes(), (photos / "obama2.jpg").read_bytes())
-    response = desk.post(reverse("person_enrol", args=[ignacio.pk]), both)
+def test_photos_become_a_template_that_the_page_shows(desk: Client, ignacio: Person, obama: Portrait) -> None:
+    response = desk.post(reverse("person_enrol", args=[ignacio.pk]), uploaded(obama))
     assert response.url == reverse("person", args=[ignacio.pk])
     page = text(desk.get(response.url))
     assert "The face is enrolled: version 1 of the template." in page
     assert "In use" in page
     assert "Waiting to be sealed" in page
-    assert Template.objects.get().k == 2
+    assert Template.objects.get().k == 3
 
 
-def test_by_htmx_the_refusal_alone_is_answered_and_names_its_photo(desk: Client, ignacio: Person, photos: Path) -> None:
-    two_faces = side_by_side(photos / "obama.jpg", photos / "biden.jpg")
-    sent = upload((photos / "obama.jpg").read_bytes(), two_faces)
+def test_by_htmx_the_refusal_alone_is_answered_and_names_its_photo(
+    desk: Client, ignacio: Person, obama: Portrait, photos: Path
+) -> None:
+    first, _second, third = obama.captures
+    sent = upload(first, side_by_side(photos / "obama.jpg", photos / "biden.jpg"), third, document=obama.document)
     response = desk.post(reverse("person_enrol", args=[ignacio.pk]), sent, headers=HTMX)
     assert response.status_code == 422
     assert "Photo 2: 2 faces are in the photo." in text(response)
@@ -179,9 +188,8 @@ def test_by_htmx_the_refusal_alone_is_answered_and_names_its_photo(desk: Client,
     assert not Template.objects.exists()
 
 
-def test_by_htmx_success_leads_to_the_person(desk: Client, ignacio: Person, photos: Path) -> None:
-    sent = upload((photos / "obama.jpg").read_bytes())
-    response = desk.post(reverse("person_enrol", args=[ignacio.pk]), sent, headers=HTMX)
+def test_by_htmx_success_leads_to_the_person(desk: Client, ignacio: Person, obama: Portrait) -> None:
+    response = desk.post(reverse("person_enrol", args=[ignacio.pk]), uploaded(obama), headers=HTMX)
     assert response.headers["HX-Redirect"] == reverse("person", args=[ignacio.pk])
 
 
@@ -189,8 +197,8 @@ def test_by_htmx_success_leads_to_the_person(desk: Client, ignacio: Person, phot
     ("sent", "sentence"),
     [
         ({}, "0 were given"),
-        (upload(b"no photo"), "Photo 1: This is not a photo"),
-        (upload(b""), "Photo 1: The photo holds"),
+        (upload(b"no photo", b"", b"", document=b"x"), "Photo 1: This is not a photo"),
+        (upload(b"", b"", b"", document=b"x"), "Photo 1: The photo holds"),
     ],
 )
 def test_what_is_no_photo_is_refused_with_a_sentence(desk: Client, ignacio: Person, sent: dict, sentence: str) -> None:
@@ -199,13 +207,24 @@ def test_what_is_no_photo_is_refused_with_a_sentence(desk: Client, ignacio: Pers
     assert sentence in text(response)
 
 
-def test_a_face_on_file_under_another_name_leads_to_that_record(
-    desk: Client, enrolled: Person, lucia: Person, photos: Path
+def test_without_the_document_the_refusal_speaks_of_it(desk: Client, ignacio: Person, obama: Portrait) -> None:
+    response = desk.post(reverse("person_enrol", args=[ignacio.pk]), upload(*obama.captures), headers=HTMX)
+    assert response.status_code == 422
+    assert "Photo of the document: The photo holds" in text(response)
+    assert "take or choose the document&#x27;s photo again" in text(response).replace("'", "&#x27;")
+    assert not Template.objects.exists()
+
+
+def test_a_face_on_another_record_waits_for_an_officer_and_names_nobody(
+    desk: Client, enrolled: Person, lucia: Person, obama: Portrait
 ) -> None:
-    sent = upload((photos / "obama3.jpg").read_bytes())
-    page = text(desk.post(reverse("person_enrol", args=[lucia.pk]), sent, headers=HTMX))
-    assert "already enrolled as Ignacio Peralta Quintanilla" in page
-    assert reverse("person", args=[enrolled.pk]) in page
+    page = text(desk.post(reverse("person_enrol", args=[lucia.pk]), uploaded(obama), headers=HTMX))
+    assert "An officer has to decide" in page
+    assert "Ignacio" not in page
+    assert str(enrolled.pk) not in page
+    for name in ("person", "person_enrol"):
+        assert "duplicate_undecided" in page_of(desk, lucia, name)
+    assert "data-camera" not in page_of(desk, lucia, "person_enrol")
 
 
 def test_where_consent_was_withdrawn_no_photo_is_asked_for(desk: Client, ignacio: Person) -> None:
@@ -217,13 +236,12 @@ def test_where_consent_was_withdrawn_no_photo_is_asked_for(desk: Client, ignacio
     assert reverse("person_enrol", args=[ignacio.pk]) not in page
 
 
-def test_verifications_show_outcome_and_camera_and_no_figure(
-    desk: Client, supervisor: User, enrolled: Person, photos: Path
+def test_verifications_show_outcome_liveness_and_camera_and_no_figure(
+    desk: Client, supervisor: User, enrolled: Person, obama: Portrait
 ) -> None:
     verification = verify_face(
         person=enrolled,
-        photo=(photos / "obama3.jpg").read_bytes(),
-        captured_at=timezone.now(),
+        capture=Still(photo=obama.live, captured_at=timezone.now()),
         source=CaptureSource.WEBCAM,
         camera="Dock tablet 3",
         attempts_before=0,
@@ -232,8 +250,85 @@ def test_verifications_show_outcome_and_camera_and_no_figure(
     page = page_of(desk, enrolled)
     assert "Match" in page
     assert "Dock tablet 3" in page
+    assert "Not asked for" in page
     assert str(verification.distance_e4) not in page
     assert f"0.{verification.distance_e4:04d}" not in page
+
+
+# Consent ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_receipt_holds_the_text_as_it_was_shown_and_its_digest(desk: Client, ignacio: Person) -> None:
+    consent = ignacio.consents.get()
+    address = reverse("consent_receipt", args=[ignacio.pk, consent.pk])
+    assert address in page_of(desk, ignacio)
+    response = desk.get(address)
+    page = text(response)
+    for shown in (
+        "Ignacio Peralta Quintanilla",
+        consent.pk.urn,
+        consent.text_sha256,
+        "Su rostro, su nombre y la custodia de los embarques",
+        "You may withdraw at any time",
+        "data-print",
+    ):
+        assert shown in page
+    assert "its digest differs" not in page
+    assert "no-store" in response["Cache-Control"]
+
+
+def test_a_receipt_whose_text_is_not_the_one_that_was_shown_says_so(desk: Client, ignacio: Person) -> None:
+    ignacio.consents.update(text_sha256="0" * 64)
+    page = text(desk.get(reverse("consent_receipt", args=[ignacio.pk, ignacio.consents.get().pk])))
+    assert "its digest differs" in page
+
+
+def test_nobody_gets_a_receipt_under_another_person(desk: Client, ignacio: Person, lucia: Person) -> None:
+    address = reverse("consent_receipt", args=[lucia.pk, ignacio.consents.get().pk])
+    assert desk.get(address).status_code == 404
+
+
+def test_a_withdrawal_is_asked_for_twice_and_ends_enrolment(desk: Client, enrolled: Person) -> None:
+    address = reverse("person_withdraw", args=[enrolled.pk])
+    assert address in page_of(desk, enrolled)
+    assert "What happens then" in text(desk.get(address))
+    assert enrolled.consents.get().withdrawn_at is None
+    page = text(desk.post(address, follow=True))
+    assert "The consent is withdrawn." in page
+    assert "None stands" in page
+    assert enrolled.consents.get().withdrawn_at is not None
+    assert desk.post(address).status_code == 409
+
+
+def test_consent_is_recorded_anew_in_the_words_of_today(desk: Client, ignacio: Person) -> None:
+    ignacio.consents.update(withdrawn_at=timezone.now())
+    address = reverse("person_consent", args=[ignacio.pk])
+    assert address in page_of(desk, ignacio)
+    given = {name: NEW[name] for name in ("retention", "language", "text_version", "agreed")}
+    assert desk.post(address, {**given, "agreed": ""}).status_code == 422
+    assert desk.post(address, given).url == reverse("person", args=[ignacio.pk])
+    assert ignacio.consents.get(withdrawn_at=None).text_version == "2"
+
+
+def test_who_is_exempt_is_put_on_file_without_a_face(desk: Client) -> None:
+    response = desk.post(reverse("person_new"), {"name": "Nadia Cruz", "kind": "driver", "exempt": "on"})
+    person = Person.objects.get()
+    assert response.url == reverse("person", args=[person.pk])
+    page = page_of(desk, person)
+    assert "dual control" in page
+    assert reverse("person_enrol", args=[person.pk]) not in page
+    assert "person_exempt" in page_of(desk, person, "person_enrol")
+    assert "Exempt" in text(desk.get(reverse("people")))
+
+
+def test_who_is_looked_out_for_or_erased_is_not_among_the_people(desk: Client, ignacio: Person, beto: User) -> None:
+    wanted = Person.objects.create(kind="watchlisted", registered_by=beto)
+    assert str(wanted.pk) not in text(desk.get(reverse("people")))
+    assert desk.get(reverse("person", args=[wanted.pk])).status_code == 404
+    ignacio.erased_at = timezone.now()
+    ignacio.save()
+    assert str(ignacio.pk) not in text(desk.get(reverse("people")))
+    assert "watchlisted" not in text(desk.get(reverse("person_new")))
 
 
 # PIN and badge ------------------------------------------------------------------------------------------------------

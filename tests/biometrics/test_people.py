@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from accounts.models import User
 from biometrics.consent import ConsentGiven, read_consent_text, record_consent, standing_consent, withdraw_consent
@@ -14,7 +15,9 @@ from biometrics.errors import (
     PersonKindUnknown,
 )
 from biometrics.models import Consent, Person, PersonKey
-from biometrics.people import display_name, register_person
+from biometrics.people import display_name, people_on_file, register_person
+from ledger.models import Statement
+from ledger.tlog import canonical
 from refusals import Refusal
 from tests.biometrics.conftest import CONSENT
 
@@ -23,7 +26,7 @@ def test_a_person_is_registered_with_name_key_and_consent(ignacio: Person, beto:
     assert display_name(ignacio) == "Ignacio Peralta Quintanilla"
     consent = standing_consent(ignacio)
     assert (consent.purpose, consent.retention) == ("custody_verification", "while_engaged")
-    assert (consent.language, consent.text_version) == ("es", "1")
+    assert (consent.language, consent.text_version) == ("es", "2")
     assert consent.text_sha256 == read_consent_text(language="es").sha256
     assert consent.recorded_by == ignacio.registered_by == beto
     assert PersonKey.objects.filter(person=ignacio).exists()
@@ -68,11 +71,52 @@ def test_a_new_consent_ends_the_one_before_and_withdrawing_ends_all(ignacio: Per
     assert standing_consent(ignacio) == second
     first.refresh_from_db()
     assert first.withdrawn_at is not None
-    assert withdraw_consent(person=ignacio) == second
+    assert withdraw_consent(person=ignacio, withdrawn_by=beto) == second
     with pytest.raises(ConsentMissing):
         standing_consent(ignacio)
     with pytest.raises(NoConsentToWithdraw):
-        withdraw_consent(person=ignacio)
+        withdraw_consent(person=ignacio, withdrawn_by=beto)
+    assert Statement.objects.filter(kind="consent_withdrawn").count() == 1
+
+
+def test_a_withdrawal_is_an_entry_that_names_nobody(ignacio: Person, beto: User) -> None:
+    consent = withdraw_consent(person=ignacio, withdrawn_by=beto)
+    statement = Statement.objects.get(kind="consent_withdrawn")
+    body = canonical.decode(bytes(statement.body))
+    assert statement.subject == body["person"] == ignacio.pk.urn
+    assert body["consent"]["id"] == consent.pk.urn
+    assert (body["consent"]["text_version"], body["consent"]["text"]) == ("2", consent.text_sha256)
+    assert body["recorded_by"] == beto.pk.urn
+    assert body["given_at"] <= body["withdrawn_at"]
+    assert "Ignacio" not in str(body)
+
+
+def test_who_is_exempt_is_put_on_file_without_a_consent(beto: User) -> None:
+    exempt = register_person(name="Nadia Cruz", kind="driver", registered_by=beto, consent=None, exempt=True)
+    assert exempt.exempt
+    assert not exempt.consents.exists()
+    assert display_name(exempt) == "Nadia Cruz"
+
+
+def test_on_file_is_who_may_hold_custody(ignacio: Person, lucia: Person, beto: User) -> None:
+    ignacio.erased_at = timezone.now()
+    ignacio.save()
+    Person.objects.create(kind="watchlisted", registered_by=beto)
+    assert list(people_on_file()) == [lucia]
+
+
+# The digests of the texts as they were first shown: a text that was ever shown is never edited.
+@pytest.mark.parametrize(
+    ("version", "language", "sha256"),
+    [
+        ("1", "en", "4a3cab084c76e59f2363fae1554652caa8c4f9b9f4d2fc741cb0459c7cbb64ae"),
+        ("1", "es", "e2a500c923bba009ca8a48ef6003ed72061fbacc6b74ef1b78c319a93e5e8f71"),
+        ("2", "en", "62cbcaa35ccfeb3fa0099f17840468f7e8e3ee5073551e731a15456770b4b3b9"),
+        ("2", "es", "571d27a12bdc2f929445a3d96f532af5af460b34e5c92a7e50825595cb1dc1b5"),
+    ],
+)
+def test_a_text_once_shown_stays_as_it_was(version: str, language: str, sha256: str) -> None:
+    assert read_consent_text(language=language, version=version).sha256 == sha256
 
 
 def test_the_database_refuses_a_second_standing_consent(ignacio: Person) -> None:
