@@ -68,11 +68,13 @@ def refusal_body(
     attempt: uuid.UUID,
     items: Sequence[str] = (),
     session: ReadSession | None = None,
+    reason_code: str = "",
 ) -> dict[str, Any]:
     """
     Build the ``handoff_refused`` body of a refused attempt.
 
     :param items: the EPCs that the refusal is about, and ``session`` the frozen one in which they were read
+    :param reason_code: what a capture that did not count was refused for, where ``code`` leaves that open
     """
     body: dict[str, Any] = {
         "refusal": refused.pk.urn,
@@ -89,6 +91,8 @@ def refusal_body(
         body["from"] = _released_by(refused.handoff)
     if refused.verification is not None:
         body["face"] = refused.verification.record
+    if refused.code == "liveness_failed":
+        body["liveness"] = _liveness(refused, reason_code)
     if session is not None:
         body["reads"] = _session(session)
     if refused.note is not None:
@@ -97,6 +101,17 @@ def refusal_body(
         body["items"] = list(items[:LISTED])
         body["items_total"] = len(items)
     return body
+
+
+def _liveness(refused: Refused, reason_code: str) -> dict[str, Any]:
+    liveness = {"method": "challenge_response", "outcome": "failed", "reason": reason_code}
+    challenge = refused.challenge
+    if challenge is not None:
+        liveness["challenge"] = challenge.pk.urn
+        # The transcript of an earlier answer, that passed, is not what was refused here.
+        if challenge.transcript is not None and challenge.outcome == challenge.Outcome.FAILED:
+            liveness["transcript"] = challenge.transcript.commitment
+    return liveness
 
 
 def _session(session: ReadSession) -> dict[str, Any]:

@@ -6,9 +6,11 @@ It shows an auditor where to look. The whole log's verdict is :mod:`ledger.verif
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.utils.translation import gettext as _
 
+from biometrics.engine.calibration import CalibrationMissing, read_calibration
 from ledger.errors import VerifierKeyMissing
 from ledger.models import Checkpoint
 from ledger.models import Entry as EntryRow
@@ -55,7 +57,7 @@ def check_entry(row: EntryRow) -> list[Check]:
         entry = parse_entry(bytes(row.note))
     except TlogError:
         return checks
-    return [*checks, *_neighbour_checks(row, entry), _covered(row)]
+    return [*checks, *_face_checks(entry), *_neighbour_checks(row, entry), _covered(row)]
 
 
 def _own_checks(row: EntryRow, verifiers: tuple[Verifier, ...]) -> Iterator[Check]:
@@ -87,6 +89,41 @@ def _signature(note: bytes, verifiers: tuple[Verifier, ...]) -> Check:
         fault = _("The log’s signature does not fit these bytes: they are not what was sealed.")
         return Check(name, False, error.expected, error.found, fault)
     return Check(name, True)
+
+
+def _face_checks(entry: Entry) -> Iterator[Check]:
+    """Repeat the decision about the face from the entry's own numbers, and hold its threshold against the file."""
+    face = entry.body.get("face")
+    if not isinstance(face, dict):
+        return
+    name = _("The face’s outcome follows from its distance")
+    try:
+        follows = "match" if face["distance_e4"] <= face["threshold_e4"] else "no_match"
+        first = face.get("first_capture")
+        # A second capture is asked for only where the first came near without matching.
+        wrongly_asked = first is not None and first["distance_e4"] <= first["threshold_e4"]
+        outcome = str(face["outcome"])
+        if entry.kind == "handoff" and outcome != "match":
+            yield Check(name, False, "match", outcome)
+        elif wrongly_asked:
+            yield Check(name, False, _("a first capture beyond its threshold"), _("one that matched"))
+        else:
+            yield _compare(name, follows, outcome)
+        yield _threshold_check(face)
+    except (KeyError, TypeError):
+        yield Check(name, None, found=_("the face’s record has another form than this version knows"))
+
+
+def _threshold_check(face: dict[str, Any]) -> Check:
+    name = _("The face’s threshold is the calibration’s")
+    calibration = read_calibration()
+    if face["calibration"] != calibration.sha256:
+        return Check(name, None, found=_("the calibration file that it names is not the one at hand"))
+    try:
+        point = calibration.threshold(k=face["k"], m=face["m"], target_fmr=face["target_fmr"])
+    except CalibrationMissing:
+        return Check(name, False, _("a row of the calibration file"), _("none for these photos and this rate"))
+    return _compare(name, str(point.threshold_e4), str(face["threshold_e4"]))
 
 
 def _neighbour_checks(row: EntryRow, entry: Entry) -> Iterator[Check]:

@@ -169,26 +169,19 @@ def _face(line: Line, directory: Directory) -> Section:
         if matched
         else _("Distance %(distance)s is beyond the threshold of %(threshold)s.")
     ) % {"distance": distance, "threshold": threshold}
-    strangers = number_format(round(1 / Decimal(face["target_fmr"])), force_grouping=True)
-    rate = _(
-        "About 1 in %(strangers)s comparisons of two different persons would match, as measured on %(dataset)s."
-    ) % {
-        "strangers": strangers,
-        "dataset": face["dataset"],
-    }
-    liveness = face["liveness"]
-    live = _("Not checked") if liveness["outcome"] == "not_performed" else liveness["outcome"]
     facts = [
         Fact(_("Person"), directory.person(face["person"])),
         Fact(_("Result"), sentence),
-        Fact(_("Claimed error rate"), rate),
+        Fact(_("Claimed error rate"), _claimed_rate(face)),
         Fact(_("Photos compared"), _photos_compared(face)),
-        Fact(_("Liveness"), live),
+        Fact(_("Liveness"), _liveness_shown(face["liveness"])),
         Fact(_("Taken, by the camera’s clock"), at=parse_time(face["captured_at"])),
         Fact(_("Attempt"), str(face["attempt"])),
     ]
     if face["device"]:
         facts.append(Fact(_("How the photo came"), _capture_source(face["device"])))
+    if "first_capture" in face:
+        facts.insert(2, Fact(_("First capture"), _first_capture(face["first_capture"])))
     note = (
         _(
             "Labeled Faces in the Wild (LFW) holds few children, few people over 80 and few women, and hardly any of "
@@ -208,9 +201,61 @@ def _face(line: Line, directory: Directory) -> Section:
         *_flat(_("Model"), face["models"]),
         *_flat(_("Runtime"), face["runtime"]),
         *_flat(_("Quality"), face["quality"]),
+        *_flat(_("Liveness"), face["liveness"]),
+        *([Fact(_("Commitment to the camera’s name"), codes=(face["camera"],))] if "camera" in face else []),
+        *_flat(_("First capture"), face.get("first_capture", {})),
     ]
     chip, tone = (_("Matched"), "ok") if matched else (_("Not matched"), "bad")
     return Section(_("Face verification"), "face-id", facts, chip=chip, tone=tone, note=note, fold=fold)
+
+
+def _claimed_rate(face: dict[str, Any]) -> str:
+    # Who was asked for a second capture could have matched twice: the two chances add up.
+    chances = 2 if "first_capture" in face else 1
+    strangers = number_format(round(1 / Decimal(face["target_fmr"]) / chances), force_grouping=True)
+    rate = _("No more than 1 in %(strangers)s strangers would match, as measured on %(dataset)s.")
+    return rate % {"strangers": strangers, "dataset": face["dataset"]}
+
+
+def _first_capture(first: dict[str, Any]) -> str:
+    sentence = _("Distance %(distance)s alone, beyond %(threshold)s but near: both captures were decided on together.")
+    return sentence % {"distance": _decimal(first["distance_e4"]), "threshold": _decimal(first["threshold_e4"])}
+
+
+def _liveness_shown(liveness: dict[str, Any]) -> str:
+    """Say what was shown of a living person: challenge-response evidence, which is not a test of conformance."""
+    if liveness["outcome"] == "not_performed":
+        return _("Not checked")
+    if liveness["method"] != "challenge_response":
+        return str(liveness["outcome"])
+    names = {"left": _("left"), "right": _("right"), "front": _("front")}
+    facts = {
+        "turns": ", ".join(names.get(turn, str(turn)) for turn in liveness.get("turns", ())),
+        "frames": liveness.get("frames", ""),
+        "seconds": number_format(Decimal(liveness.get("duration_ms", 0)) / 1000, 1),
+    }
+    if liveness["outcome"] == "passed":
+        return (
+            _(
+                "Challenge-response evidence: the head turned as asked (%(turns)s), in %(frames)s frames over "
+                "%(seconds)s seconds. It stops a printed or replayed picture; it does not stop a mask, a generated "
+                "face or a camera that was tampered with."
+            )
+            % facts
+        )
+    return _("The head did not turn as asked.")
+
+
+def _liveness(line: Line, directory: Directory) -> Section:
+    """The part of a refusal whose capture did not count; nothing was compared."""
+    liveness = line.body["liveness"]
+    facts = [
+        Fact(_("Result"), _liveness_shown(liveness)),
+        Fact(_("Reason"), codes=(liveness["reason"],)),
+    ]
+    names = {"challenge": _("Challenge"), "transcript": _("Commitment to the transcript")}
+    fold = [Fact(name, codes=(liveness[key],)) for key, name in names.items() if key in liveness]
+    return Section(_("Liveness"), "face-id", facts, chip=_("Not shown"), tone="bad", fold=fold)
 
 
 def _photos_compared(face: dict[str, Any]) -> str:
@@ -334,6 +379,7 @@ def _genesis(line: Line, directory: Directory) -> Section:
 _PARTS: tuple[tuple[str, Callable[[Line, Directory], Section | None]], ...] = (
     ("goods", _act),
     ("face", _face),
+    ("liveness", _liveness),
     ("reads", _reads),
     ("exceptions", _exceptions),
     ("photos", _enrolment),

@@ -55,6 +55,28 @@ class FaceNotMatchedFinally(Refusal):
     message = _("The face does not match %(person)s. This handoff is refused; an officer can see it.")
 
 
+class LivenessNotShown(Refusal):
+    """``reason_code`` among the facts is the code of what was missing in the answer to the challenge."""
+
+    code = "liveness_failed"
+    message = _("%(reason)s Attempts left: %(left)s.")
+
+
+class LivenessNotShownFinally(Refusal):
+    code = "liveness_failed"
+    message = _("%(reason)s This handoff is refused; an officer can see it.")
+
+
+class PhotoShownBefore(Refusal):
+    code = "photo_resubmitted"
+    message = _("%(reason)s Attempts left: %(left)s.")
+
+
+class PhotoShownBeforeFinally(Refusal):
+    code = "photo_resubmitted"
+    message = _("%(reason)s This handoff is refused; an officer can see it.")
+
+
 class FaceMissing(Refusal):
     code = "face_missing"
     message = _("Confirm the face of %(person)s first.")

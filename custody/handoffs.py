@@ -6,18 +6,20 @@ No lock is held while faces or PINs are compared: each step re-reads the row it 
 """
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
-from biometrics.models import CaptureSource, EvidenceKind, Person, Verification
+from biometrics.liveness import LivenessFailed
+from biometrics.models import CaptureSource, EvidenceKind, LivenessChallenge, Person, Verification
 from biometrics.people import display_name
+from biometrics.replay import PhotoResubmitted
 from biometrics.second_factor import check_second_factor
 from biometrics.vault import seal_evidence
-from biometrics.verification import verify_face
+from biometrics.verification import Burst, Still, verify_face
 from custody import errors
 from custody.entries import handoff_body, refusal_body
 from custody.models import OPEN_STATES, EarlierSession, Handoff, HandoffState, Refused
@@ -33,6 +35,8 @@ from shipments.models import Consignment, ReadPoint, ReadSession
 from shipments.read_sessions import ReadPointBusy, SeenTag, freeze_read_session, open_read_session, tags_seen
 
 FACE_ATTEMPTS = 3
+# The refusals that use an attempt up: another face, no sign of life, a photo that was shown before.
+COUNTED = ("face_mismatch", "liveness_failed", "photo_resubmitted")
 FACE_HOLDS_FOR = timedelta(minutes=10)
 CLOCKS_DIFFER = timedelta(minutes=5)
 
@@ -204,47 +208,69 @@ def read_again(*, handoff: Handoff, by: User) -> Handoff:
         _open_next_session(handoff, by, matched=True)
         handoff.state = HandoffState.READING
         # What the receiver confirmed is no longer what will be handed over.
-        handoff.reconciled_at = handoff.reconciliation = handoff.verification = None
+        handoff.reconciled_at = handoff.reconciliation = handoff.verification = handoff.first_capture = None
         handoff.reconciliation_sha256 = ""
         handoff.save()
     return handoff
 
 
+def liveness_context(handoff: Handoff) -> str:
+    """Name what a challenge is issued for, so that its answer counts in this handoff alone."""
+    return f"handoff:{handoff.pk}"
+
+
 def verify_receiver(
-    *, handoff: Handoff, photo: bytes, captured_at: datetime, source: CaptureSource, by: User, camera: str = ""
+    *, handoff: Handoff, capture: Still | Burst, source: CaptureSource, by: User, camera: str = ""
 ) -> Verification:
     """
-    Verify the live face against the receiver's template. Three mismatches refuse the handoff.
+    Verify the captured face against the receiver's template. Three mismatches refuse the handoff.
 
-    :param photo: the encoded still, JPEG, PNG or WebP
     :param camera: what the camera calls itself; it is sealed, and in no entry
-    :raises FaceNotMatched: an entry each time
-    :raises Refusal: no_face, several_faces, photo_…: nothing was compared, no attempt is counted
+    :returns: a match, or a first capture that asks for a second one, which is neither a refusal nor an attempt
+    :raises FaceNotMatched, LivenessNotShown, PhotoShownBefore: an entry and an attempt each time
+    :raises Refusal: no_face, several_faces, face_…, photo_…: nothing was compared, no attempt is counted
     """
     number = _take_attempt(handoff)
     try:
         verification = verify_face(
             person=handoff.to_person,
-            photo=photo,
-            captured_at=captured_at,
+            capture=capture,
             source=source,
             camera=camera,
             attempts_before=number - 1,
             requested_by=by,
+            first_capture=first_capture(handoff),
         )
+    except (LivenessFailed, PhotoResubmitted) as failed:
+        with transaction.atomic():
+            refusal = _refuse_capture(_locked(handoff), failed, capture, by)
+        raise refusal from failed
     except BaseException:
         _give_attempt_back(handoff)
         raise
     with transaction.atomic():
         handoff = _locked(handoff)
-        if verification.outcome == Verification.Outcome.MATCH:
+        if verification.outcome != Verification.Outcome.NO_MATCH:
             _require_state(handoff, HandoffState.RECONCILED)
-            handoff.verification = verification
+            matched = verification.outcome == Verification.Outcome.MATCH
+            handoff.verification = verification if matched else None
+            handoff.first_capture = None if matched else verification
             handoff.face_attempts -= 1
-            handoff.save(update_fields=["verification", "face_attempts"])
+            handoff.save(update_fields=["verification", "first_capture", "face_attempts"])
             return verification
         refusal = _refuse_face(handoff, verification, by)
     raise refusal
+
+
+def first_capture(handoff: Handoff) -> Verification | None:
+    """Return the first capture that a second one can still be decided with, as recent as a face has to be."""
+    # Asked of the database: what the caller holds may be older than the capture before this one.
+    awaited = Handoff.objects.filter(pk=handoff.pk).values("first_capture")
+    first = Verification.objects.select_related("descriptor").filter(pk__in=awaited).first()
+    if first is None or timezone.now() - first.created_at > FACE_HOLDS_FOR:
+        return None
+    # A template that was replaced meanwhile starts anew.
+    return first if handoff.to_person.templates.filter(pk=first.template_id, active=True).exists() else None
 
 
 def _take_attempt(handoff: Handoff) -> int:
@@ -264,18 +290,49 @@ def _give_attempt_back(handoff: Handoff) -> None:
 
 def _refuse_face(handoff: Handoff, verification: Verification, by: User) -> Refusal:
     """Seal a mismatch, also where the handoff was closed meanwhile, and close it with the last attempt."""
-    person = display_name(handoff.to_person)
-    left = FACE_ATTEMPTS - handoff.refusals.filter(code=errors.FaceNotMatched.code).count() - 1
+    person, left = display_name(handoff.to_person), attempts_left(handoff) - 1
     refusal: Refusal = errors.FaceNotMatched(person=person, left=left)
     if left <= 0:
         refusal = errors.FaceNotMatchedFinally(person=person)
-    if handoff.state == HandoffState.RECONCILED:
-        handoff.verification = None
-        if left <= 0:
-            handoff.state, handoff.closed_at = HandoffState.REFUSED, timezone.now()
-        handoff.save(update_fields=["verification", "state", "closed_at"])
+    _use_attempt_up(handoff, left)
     _record_refusal(refusal, handoff=handoff, by=by, verification=verification)
     return refusal
+
+
+def _refuse_capture(handoff: Handoff, failed: Refusal, capture: Still | Burst, by: User) -> Refusal:
+    """Seal that the captured face did not count: no sign of life, or a photo that was shown before."""
+    left = attempts_left(handoff) - 1
+    facts = {"reason": failed.sentence, "reason_code": str(failed.facts.get("reason_code", failed.code))}
+    refusal: Refusal
+    if failed.code == LivenessFailed.code:
+        refusal = errors.LivenessNotShown(left=left, **facts) if left > 0 else errors.LivenessNotShownFinally(**facts)
+    else:
+        refusal = errors.PhotoShownBefore(left=left, **facts) if left > 0 else errors.PhotoShownBeforeFinally(**facts)
+    _use_attempt_up(handoff, left)
+    _record_refusal(refusal, handoff=handoff, by=by, challenge=_challenge_of(handoff, capture))
+    return refusal
+
+
+def attempts_left(handoff: Handoff) -> int:
+    """Tell how many more refused captures the handoff stands."""
+    return FACE_ATTEMPTS - handoff.refusals.filter(code__in=COUNTED).count()
+
+
+def _use_attempt_up(handoff: Handoff, left: int) -> None:
+    if handoff.state != HandoffState.RECONCILED:
+        return
+    handoff.verification = handoff.first_capture = None
+    if left <= 0:
+        handoff.state, handoff.closed_at = HandoffState.REFUSED, timezone.now()
+    handoff.save(update_fields=["verification", "first_capture", "state", "closed_at"])
+
+
+def _challenge_of(handoff: Handoff, capture: Still | Burst) -> LivenessChallenge | None:
+    """Return the challenge that the capture claims to answer, where it was issued for this handoff."""
+    if isinstance(capture, Still):
+        return None
+    issued = LivenessChallenge.objects.select_related("transcript")
+    return issued.filter(pk=capture.challenge, context=liveness_context(handoff)).first()
 
 
 def accept_handoff(*, handoff: Handoff, by: User, pin: str = "", badge: str = "") -> Handoff:
@@ -386,6 +443,7 @@ def _record_refusal(
     read_point: ReadPoint | None = None,
     attempt: uuid.UUID | None = None,
     verification: Verification | None = None,
+    challenge: LivenessChallenge | None = None,
     items: list[str] | None = None,
     session: ReadSession | None = None,
     note: str = "",
@@ -400,7 +458,13 @@ def _record_refusal(
         attempt = handoff.attempt
     assert consignment and to_person and read_point and attempt
     refused = Refused(
-        handoff=handoff, consignment=consignment, code=refusal.code, at=timezone.now(), by=by, verification=verification
+        handoff=handoff,
+        consignment=consignment,
+        code=refusal.code,
+        at=timezone.now(),
+        by=by,
+        verification=verification,
+        challenge=challenge,
     )
     key = f"handoff_refused:{refused.pk}" if handoff else f"handoff_refused:{attempt}:{refusal.code}"
     with transaction.atomic():
@@ -420,6 +484,7 @@ def _record_refusal(
                 attempt=attempt,
                 items=items or [],
                 session=session,
+                reason_code=refusal.facts.get("reason_code", ""),
             ),
             key=key,
         )

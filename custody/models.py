@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from biometrics.models import Evidence, Person, Verification
+from biometrics.models import Evidence, LivenessChallenge, Person, Verification
 from ledger.models import Statement
 from shipments.models import Consignment, Party, ReadPoint, ReadSession
 
@@ -41,6 +41,10 @@ class Handoff(models.Model):
     reconciliation = models.JSONField(null=True)
     reconciliation_sha256 = models.CharField(max_length=64, blank=True)
     verification = models.OneToOneField(Verification, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    # What asked for the second capture that is awaited now.
+    first_capture = models.OneToOneField(
+        Verification, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     second_factor = models.CharField(max_length=8, blank=True)
     opened_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     opened_at = models.DateTimeField()
@@ -102,6 +106,7 @@ class Refused(models.Model):
     at = models.DateTimeField()
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     verification = models.ForeignKey(Verification, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    challenge = models.ForeignKey(LivenessChallenge, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     statement = models.OneToOneField(Statement, on_delete=models.PROTECT, related_name="refused")
 
     class Meta:

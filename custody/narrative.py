@@ -15,10 +15,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.models import User
-from biometrics.errors import EvidenceNotOpened, MasterKeyMalformed, MasterKeyMissing, MasterKeyWrong, PersonKeyMissing
-from biometrics.models import Evidence, Person
+from biometrics.errors import PersonKeyMissing
+from biometrics.models import Evidence, EvidenceKind, EvidenceLook, Person
 from biometrics.people import display_name
-from biometrics.vault import open_evidence
+from biometrics.vault import NOT_OPENED, open_evidence
 from custody.entry_checks import first_fault, own_verifiers
 from custody.models import Refused
 from ledger.models import Entry
@@ -36,10 +36,14 @@ KINDS = {
     "key_rotated": gettext_lazy("New signing key"),
     "index_epoch": gettext_lazy("Count of all entries"),
     "disclosure": gettext_lazy("Disclosure"),
+    "evidence_opened": gettext_lazy("Look at evidence"),
+    "erasure": gettext_lazy("Erasure"),
 }
 
 REASONS = {
     "face_mismatch": gettext_lazy("the face did not match"),
+    "liveness_failed": gettext_lazy("the head turns that were asked for were not seen"),
+    "photo_resubmitted": gettext_lazy("a photo was shown that was seen before"),
     "same_person_both_sides": gettext_lazy("the same person stood on both sides"),
     "wrong_consignment": gettext_lazy("a tag of another shipment was read"),
     "declined": gettext_lazy("it was declined"),
@@ -138,7 +142,11 @@ def tell_refused(refused: Refused, directory: "Directory") -> str:
         sentence = _("The statement of this refusal cannot be read: %(why)s") % {"why": error}
     if refused.note is None:
         return sentence
-    return f"{sentence} “{open_evidence(refused.note).decode()}”"
+    try:
+        return f"{sentence} “{open_evidence(refused.note).decode()}”"
+    except NOT_OPENED:
+        # Erased with the person it was about, or closed to this server: the refusal itself is still told.
+        return sentence
 
 
 def shipment_lines(consignment: Consignment) -> list[Line]:
@@ -239,6 +247,14 @@ def _handoff(body: dict[str, Any], subject: str, directory: Directory) -> str:
             )
             % facts
         )
+    if body["face"].get("m", 1) > 1:
+        return (
+            _(
+                "%(to)s took over custody of %(shipment)s from %(from)s at %(place)s. "
+                "%(seen)s of %(expected)s tags read; face matched in a second capture."
+            )
+            % facts
+        )
     return (
         _(
             "%(to)s took over custody of %(shipment)s from %(from)s at %(place)s. "
@@ -294,11 +310,37 @@ def _disclosure(body: dict[str, Any], subject: str, directory: Directory) -> str
     ) % {"by": directory.account(body["by"]), "n": opened, "reason": body["reason"]}
 
 
+def _evidence_opened(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    return _("%(by)s looked at evidence about %(person)s (%(kind)s). Reason: %(reason)s.") % {
+        "by": directory.account(body["by"]),
+        "person": directory.person(subject),
+        "kind": EvidenceKind(body["evidence_kind"]).label,
+        "reason": EvidenceLook.Reason(body["reason"]).label,
+    }
+
+
+def _erasure(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    count = len(body["destroyed"])
+    if body["scope"] == "person":
+        return ngettext(
+            "Everything held about a person was erased: %(n)s value here, and the key. Nothing opens any more.",
+            "Everything held about a person was erased: %(n)s values here, and the key. Nothing opens any more.",
+            count,
+        ) % {"n": count}
+    return ngettext(
+        "%(n)s value about %(person)s was destroyed by the retention rule %(rule)s.",
+        "%(n)s values about %(person)s were destroyed by the retention rule %(rule)s.",
+        count,
+    ) % {"n": count, "person": directory.person(subject), "rule": body["rule"]}
+
+
 _TELLERS: dict[str, tuple[Callable[[dict[str, Any], str, Directory], str], str, str]] = {
     "genesis": (_genesis, "link", "plain"),
     "key_rotated": (_key_rotated, "key", "plain"),
     "index_epoch": (_index_epoch, "list-details", "plain"),
     "disclosure": (_disclosure, "eye", "warn"),
+    "evidence_opened": (_evidence_opened, "eye", "warn"),
+    "erasure": (_erasure, "trash", "warn"),
     "enrolment": (_enrolment, "fingerprint", "plain"),
     "handoff": (_handoff, "arrows-exchange", "ok"),
     "handoff_refused": (_refused, "ban", "bad"),
@@ -313,6 +355,6 @@ def _name(urn: str) -> str:
         return display_name(person)
     except (Evidence.DoesNotExist, PersonKeyMissing):
         return _("a person no longer on file")
-    except (EvidenceNotOpened, MasterKeyWrong, MasterKeyMissing, MasterKeyMalformed):
+    except NOT_OPENED:
         # The entries are still readable without the vault: only the name stays closed.
         return _("a person whose name cannot be opened")

@@ -14,9 +14,11 @@ PAGES = (
     (_("Handoffs"), "handoffs", "arrows-exchange", (Capability.HAND_OFF,)),
     (_("Shipments"), "shipments", "package", (Capability.SEE_GOODS,)),
     (_("People"), "people", "users", (Capability.SEE_PEOPLE,)),
+    (_("Watchlist"), "watchlist", "eye", (Capability.KEEP_WATCHLIST,)),
     (_("Places"), "places", "building-warehouse", (Capability.MANAGE_GOODS,)),
     (_("Refusals"), "refusals", "ban", (Capability.SEE_REFUSALS,)),
     (_("Ledger"), "ledger", "link", (Capability.READ_LEDGER,)),
+    (_("Retention"), "retention", "hourglass", (Capability.SEE_RETENTION,)),
     (_("Verification"), "verification", "shield-check", (Capability.VERIFY_LEDGER,)),
 )
 

@@ -81,13 +81,15 @@ TEMPLATES = [
 
 # The database. synchronous=FULL: an entry acknowledged is an entry on disk. IMMEDIATE: a writer waits for the lock at
 # BEGIN instead of failing half-way. recursive_triggers: without it INSERT OR REPLACE passes the append-only triggers.
+# secure_delete: what is destroyed is overwritten with zeros, not just unlinked from its page.
 DATABASES = {"default": dj_database_url.config(default=f"sqlite:///{VAR_DIR / 'custody.sqlite3'}", conn_max_age=600)}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",
         "init_command": (
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA recursive_triggers=ON; PRAGMA foreign_keys=ON;"
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA recursive_triggers=ON; PRAGMA foreign_keys=ON; "
+            "PRAGMA secure_delete=ON;"
         ),
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -116,12 +118,20 @@ LEDGER_EPOCH_ENTRIES = int(os.environ.get("LEDGER_EPOCH_ENTRIES", 10_000))
 LEDGER_OPEN_ENTRIES = os.environ.get("LEDGER_OPEN_ENTRIES") == "1"
 # What opens the commitments that entries hold, where somebody who may discloses one.
 LEDGER_OPENERS = ("biometrics.disclosure.open_evidence_commitment",)
+# What other apps have done in a sweep: a name, a function without arguments, and after how many seconds again.
+LEDGER_SWEEP_PARTS = (("retention", "biometrics.retention.purge_due", 300),)
 # How often, in seconds, what is due is done: sealing what a crash left, asking witnesses, timestamps, epochs.
 LEDGER_SWEEP_EVERY = int(os.environ.get("LEDGER_SWEEP_EVERY", 10))
 
 # Celery, where a broker is named; otherwise the sealer runs in the process that submitted, right after its commit.
 BROKER_URL = os.environ.get("BROKER_URL", "")
 
+# Whether a face counts only with an answered liveness challenge: "required", or "optional", where a photo alone does
+# and the record says that none was asked. The demonstration has no living people.
+BIOMETRICS_LIVENESS = os.environ.get("BIOMETRICS_LIVENESS", "optional" if DEMO else "required")
+# Where the key that wraps the persons' keys is: a file, BIOMETRICS_MASTER_KEY or BIOMETRICS_KMS_COMMAND
+# (biometrics/master_keys.py); and how many hours what is kept for which rule (biometrics/retention_rules.py), as JSON.
+BIOMETRICS_RETENTION = os.environ.get("BIOMETRICS_RETENTION", "")
 BIOMETRICS_MASTER_KEY_FILE = Path(os.environ.get("BIOMETRICS_MASTER_KEY_FILE", VAR_DIR / "keys" / "biometrics-master"))
 
 SECOND_FACTOR_KEY_FILE = Path(os.environ.get("SECOND_FACTOR_KEY_FILE", VAR_DIR / "keys" / "second-factor"))

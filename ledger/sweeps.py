@@ -8,6 +8,8 @@ by one process at a time, outside any transaction and without the sealer's lock.
 import fcntl
 import logging
 import threading
+import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +17,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import Error, close_old_connections, connection
+from django.utils.module_loading import import_string
 
 from ledger.models import Checkpoint
 from ledger.sealing import seal_all
@@ -27,20 +30,26 @@ logger = logging.getLogger(__name__)
 # Two numbers: no other part of the product takes an advisory lock of this pair form.
 _ADVISORY_LOCK = 0x6C656467
 _LEASES = {"witnesses": 1, "timestamps": 2}
+# What settings add has a number by its name: 1,000 and more, below PostgreSQL's 2^31.
+_FIRST_ADDED, _ADDED = 1000, 2_000_000_000
 _SHOWN_TO: dict[str, Callable[[], object]] = {"witnesses": ask_witnesses, "timestamps": timestamp_due}
 
 _woken = threading.Event()
+# When this process last did a part that settings add, by a clock that nobody sets.
+_done_at: dict[str, float] = {}
 
 
 def sweep() -> tuple[str, ...]:
     """
-    Seal what is pending, ask the witnesses, timestamp what is due.
+    Seal what is pending, ask the witnesses, timestamp what is due, and do what other apps have done in a sweep.
 
     :returns: the parts that failed; each was logged in one line, and stopped no other
     """
     parts: list[tuple[str, Callable[[], object]]] = [("sealing", seal_all)]
     # In a log that has not begun there is no key either, and nothing to show to anybody.
     parts += [(name, partial(_show, name, to)) for name, to in _SHOWN_TO.items()]
+    # Named in settings, so that the ledger knows none of the apps above it.
+    parts += [(name, partial(_do_added, name, path, every)) for name, path, every in settings.LEDGER_SWEEP_PARTS]
     return tuple(name for name, part in parts if not _attempt(name, part))
 
 
@@ -111,11 +120,23 @@ def _show(name: str, to: Callable[[], object]) -> None:
                 to()
 
 
+def _do_added(name: str, path: str, every: float) -> None:
+    """Do a part that settings add, at most every so many seconds here, and one process or thread at a time."""
+    last = _done_at.get(name)
+    if last is not None and time.monotonic() - last < every:
+        return
+    with _lease(name) as ours:
+        if ours:
+            _done_at[name] = time.monotonic()
+            import_string(path)()
+
+
 @contextmanager
 def _lease(name: str) -> Iterator[bool]:
     """Hold the right to do a part, without a transaction; it ends with the process that dies, so nothing runs out."""
     if connection.vendor == "postgresql":
-        key = [_ADVISORY_LOCK, _LEASES[name]]
+        added = _FIRST_ADDED + zlib.crc32(name.encode()) % _ADDED
+        key = [_ADVISORY_LOCK, _LEASES.get(name, added)]
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
             ours = bool(cursor.fetchone()[0])

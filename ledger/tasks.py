@@ -16,7 +16,7 @@ def seal() -> None:
 
 @shared_task
 def sweep() -> None:
-    """Seal what is pending, ask the witnesses, timestamp what is due."""
+    """Seal what is pending, ask the witnesses, timestamp what is due, and do what other apps have done in a sweep."""
     sweeps.sweep()
 
 

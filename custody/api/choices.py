@@ -6,8 +6,7 @@ from rest_framework.views import APIView
 
 from accounts.access import requires
 from accounts.roles import Capability
-from biometrics.models import Person
-from biometrics.people import display_name
+from biometrics.people import display_name, people_on_file
 from shipments.models import ReadPoint
 
 
@@ -17,7 +16,7 @@ class Receivers(APIView):
     permission_classes = [requires(Capability.HAND_OFF)]
 
     def get(self, request: Request) -> Response:
-        people = Person.objects.filter(templates__active=True)
+        people = people_on_file().filter(templates__active=True)
         return Response([{"id": person.pk, "name": display_name(person), "role": person.kind} for person in people])
 
 

@@ -15,7 +15,9 @@ from rest_framework.views import APIView
 from accounts.access import requires
 from accounts.models import User
 from accounts.roles import Capability
+from biometrics.liveness import issue_challenge
 from biometrics.models import CaptureSource, Person
+from biometrics.verification import MOST_FRAMES, Burst, Still, read_burst
 from custody import handoffs
 from custody.models import Handoff
 from shipments.models import ReadPoint
@@ -29,7 +31,13 @@ class OpenFields(serializers.Serializer[Any]):
 
 
 class FaceFields(serializers.Serializer[Any]):
-    photo = serializers.FileField()
+    """A photo, or the frames that answer a challenge."""
+
+    photo = serializers.FileField(required=False)
+    challenge = serializers.CharField(max_length=64, default="")
+    nonce = serializers.CharField(max_length=128, default="")
+    frames = serializers.ListField(child=serializers.FileField(), max_length=MOST_FRAMES, default=list)
+    frame_times = serializers.CharField(max_length=1024, default="")
     camera = serializers.CharField(max_length=100, default="", allow_blank=True)
     captured_at = serializers.DateTimeField(required=False)
 
@@ -53,7 +61,7 @@ def describe(handoff: Handoff) -> dict[str, Any]:
         "read_point": handoff.read_point_id,
         "state": handoff.state,
         "tags": handoff.reconciliation or handoffs.match_tags(handoff).summary(),
-        "face": handoff.verification.outcome if handoff.verification else "not_confirmed",
+        "face": _face(handoff),
         "entry": None,
     }
     entry = handoff.statement.entry if handoff.statement else None
@@ -64,6 +72,12 @@ def describe(handoff: Handoff) -> dict[str, Any]:
             "sealed_at": entry.sealed_at,
         }
     return answer
+
+
+def _face(handoff: Handoff) -> str:
+    if handoff.verification is not None:
+        return handoff.verification.outcome
+    return "second_capture" if handoffs.first_capture(handoff) is not None else "not_confirmed"
 
 
 class HandoffView(APIView):
@@ -103,6 +117,23 @@ class ReadAgain(HandoffView):
         return self.answer(handoffs.read_again(handoff=self.handoff(handoff_id), by=self.user(request)))
 
 
+class Challenge(HandoffView):
+    def post(self, request: Request, handoff_id: uuid.UUID) -> Response:
+        handoff = self.handoff(handoff_id)
+        challenge = issue_challenge(
+            person=handoff.to_person, context=handoffs.liveness_context(handoff), issued_to=self.user(request)
+        )
+        return Response(
+            {
+                "challenge": challenge.pk,
+                "nonce": challenge.nonce,
+                "turns": challenge.turns,
+                "expires_at": challenge.expires_at,
+            },
+            status=status.HTTP_201_CREATED,
+        )
+
+
 class Face(HandoffView):
     def post(self, request: Request, handoff_id: uuid.UUID) -> Response:
         fields = FaceFields(data=request.data)
@@ -110,13 +141,26 @@ class Face(HandoffView):
         handoff = self.handoff(handoff_id)
         handoffs.verify_receiver(
             handoff=handoff,
-            photo=fields.validated_data["photo"].read(),
-            captured_at=fields.validated_data.get("captured_at") or timezone.now(),
+            capture=_capture(handoff, fields.validated_data),
             source=CaptureSource.API,
             camera=fields.validated_data["camera"],
             by=self.user(request),
         )
         return self.answer(handoff)
+
+
+def _capture(handoff: Handoff, sent: dict[str, Any]) -> Still | Burst:
+    captured_at = sent.get("captured_at") or timezone.now()
+    if sent["frames"]:
+        return read_burst(
+            challenge=sent["challenge"],
+            nonce=sent["nonce"],
+            context=handoffs.liveness_context(handoff),
+            frames=[frame.read() for frame in sent["frames"]],
+            frame_times=sent["frame_times"],
+            captured_at=captured_at,
+        )
+    return Still(sent["photo"].read() if "photo" in sent else b"", captured_at)
 
 
 class Accept(HandoffView):

@@ -9,6 +9,7 @@ urlpatterns = [
     path("handoffs/<uuid:handoff_id>", handoffs.HandoffDetail.as_view()),
     path("handoffs/<uuid:handoff_id>/reconcile", handoffs.Reconcile.as_view()),
     path("handoffs/<uuid:handoff_id>/read-again", handoffs.ReadAgain.as_view()),
+    path("handoffs/<uuid:handoff_id>/challenge", handoffs.Challenge.as_view()),
     path("handoffs/<uuid:handoff_id>/face", handoffs.Face.as_view()),
     path("handoffs/<uuid:handoff_id>/accept", handoffs.Accept.as_view()),
     path("handoffs/<uuid:handoff_id>/refuse", handoffs.Refuse.as_view()),

@@ -32,7 +32,8 @@ from accounts.roles import Capability
 from biometrics.directory import open_names
 from biometrics.models import CaptureSource, Verification
 from biometrics.people import display_name
-from custody import errors, handoffs
+from biometrics.verification import MOST_FRAMES, Burst, Still, liveness_required, read_burst
+from custody import handoffs
 from custody.models import OPEN_STATES, Handoff, HandoffState
 from custody.narrative import Directory, tell_refused
 from custody.views.live import reload_if_logged_out
@@ -129,13 +130,16 @@ def _reconciled(request: HttpRequest, handoff: Handoff) -> dict[str, Any]:
     face = handoff.verification
     matched = face is not None and face.outcome == Verification.Outcome.MATCH
     holds = matched and face is not None and timezone.now() - face.created_at <= handoffs.FACE_HOLDS_FOR
-    refused = handoff.refusals.filter(code=errors.FaceNotMatched.code).count()
+    left = handoffs.attempts_left(handoff)
     return {
         "tags": tag_rows(handoff, handoffs.match_tags(handoff)),
         "face_confirmed": holds,
         "face_too_old": matched and not holds,
         "minutes": int(handoffs.FACE_HOLDS_FOR.total_seconds() // 60),
-        "attempts_left": handoffs.FACE_ATTEMPTS - refused if refused else None,
+        "attempts_left": left if left < handoffs.FACE_ATTEMPTS else None,
+        "once_more": handoffs.first_capture(handoff) is not None,
+        "liveness_required": liveness_required(),
+        "liveness_context": handoffs.liveness_context(handoff),
         "has_pin": hasattr(handoff.to_person, "pin"),
         "has_badge": handoff.to_person.badges.filter(revoked_at=None).exists(),
     }
@@ -276,16 +280,34 @@ def read_again(request: HttpRequest, handoff: Handoff) -> None:
 
 @_step
 def face(request: HttpRequest, handoff: Handoff) -> None:
-    photo = request.FILES.get("photo")
     camera = request.POST.get("camera_device", "").strip()[:100]
-    handoffs.verify_receiver(
+    capture = _capture(request, handoff)
+    live = isinstance(capture, Burst)
+    verification = handoffs.verify_receiver(
         handoff=handoff,
-        photo=photo.read() if photo else b"",
-        captured_at=_captured_at(request.POST.get("captured_at", "")),
-        source=CaptureSource.WEBCAM if camera else CaptureSource.UPLOAD,
+        capture=capture,
+        source=CaptureSource.WEBCAM if camera or live else CaptureSource.UPLOAD,
         camera=camera,
         by=_user(request),
     )
+    if verification.outcome == Verification.Outcome.SECOND_CAPTURE:
+        messages.info(request, _("One more capture is needed."))
+
+
+def _capture(request: HttpRequest, handoff: Handoff) -> Still | Burst:
+    captured_at = _captured_at(request.POST.get("captured_at", ""))
+    frames = request.FILES.getlist("frames")[: MOST_FRAMES + 1]
+    if frames:
+        return read_burst(
+            challenge=request.POST.get("challenge", ""),
+            nonce=request.POST.get("nonce", "")[:128],
+            context=handoffs.liveness_context(handoff),
+            frames=[frame.read() for frame in frames],
+            frame_times=request.POST.get("frame_times", "")[:1024],
+            captured_at=captured_at,
+        )
+    photo = request.FILES.get("photo")
+    return Still(photo.read() if photo else b"", captured_at)
 
 
 @_step

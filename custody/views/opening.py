@@ -20,7 +20,7 @@ from accounts.models import User
 from accounts.roles import Capability
 from biometrics.errors import NotEnrolled
 from biometrics.models import Person
-from biometrics.people import display_name
+from biometrics.people import display_name, people_on_file
 from biometrics.second_factor import find_by_badge
 from custody import errors, handoffs
 from custody.models import OPEN_STATES, Handoff
@@ -41,7 +41,7 @@ class ShipmentForm(forms.Form):
 class OpenForm(forms.Form):
     shipment = forms.CharField(max_length=200)
     read_point = forms.ModelChoiceField(ReadPoint.objects.all())
-    receiver = forms.ModelChoiceField(Person.objects.all())
+    receiver = forms.ModelChoiceField(people_on_file())
     attempt = forms.UUIDField()
 
 
@@ -66,7 +66,7 @@ def new(request: HttpRequest) -> HttpResponse:
     if read_point is None:
         return _ask_shipment(request, scanned=reference)
     request.session[READ_POINT] = str(read_point.pk)
-    chosen = _by_id(Person.objects, request.GET.get("receiver", ""))
+    chosen = _by_id(people_on_file(), request.GET.get("receiver", ""))
     return _ask_receiver(request, shipment, read_point, chosen=chosen)
 
 

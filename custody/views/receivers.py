@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from biometrics.directory import find_by_name, open_names
 from biometrics.models import ConsentPurpose, Person
+from biometrics.people import people_on_file
 
 LISTED = 40
 
@@ -17,7 +18,7 @@ class Receiver:
 
 def find_receivers(text: str = "") -> list[Person]:
     """Keep whose name holds every word of ``text`` among those with an active template and a standing consent."""
-    people = Person.objects.filter(
+    people = people_on_file().filter(
         templates__active=True, consents__purpose=ConsentPurpose.CUSTODY, consents__withdrawn_at=None
     )
     return find_by_name(list(people.distinct()), text)

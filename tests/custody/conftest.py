@@ -4,6 +4,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from biometrics.enrolment import enrol_person
 from biometrics.models import CaptureSource, Person, PersonKind
 from biometrics.people import register_person
 from biometrics.second_factor import set_pin
+from biometrics.verification import Still
 from custody import handoffs
 from custody.models import Handoff
+from demo.portraits import Portrait, portrait
 from demo.reframing import reframe
 from shipments.consignments import ManifestLine, Unit, create_consignment, register_party
 from shipments.epc import check_digit, sgtin_to_epc_hex
@@ -27,6 +30,32 @@ from shipments.simulation import Sighting, report_body
 
 PREFIX = "0614141"
 PIN = "804215"
+
+
+@cache
+def _takes(name: str, photos: Path) -> list[bytes]:
+    """The live pictures of a person, no two of them near enough to be one picture sent twice."""
+    live = portrait(name, photos).live
+    if name == "obama":
+        first, second = ((photos / file).read_bytes() for file in ("obama.jpg", "obama2.jpg"))
+        return [
+            live,
+            reframe(first, squeeze=1.3),
+            reframe(first, squeeze=0.75),
+            reframe(second, squeeze=1.3),
+            reframe(second, squeeze=0.75),
+            reframe(first, lean=0.2, sharpen=200),
+            reframe(first, brightness=0.6, sharpen=500),
+        ]
+    only = (photos / "astronaut.png").read_bytes()
+    return [
+        live,
+        reframe(only, scale=2.6, sharpen=300, lean=-0.12),
+        reframe(only, scale=2.6, sharpen=500, degrees=8, squeeze=1.1),
+        reframe(only, scale=2.6, sharpen=300, squeeze=0.8),
+        reframe(only, scale=2.6, sharpen=500, brightness=0.7),
+        reframe(only, scale=2.6, sharpen=300, lean=0.15, squeeze=0.9),
+    ]
 
 
 @dataclass
@@ -40,17 +69,22 @@ class Dock:
     photos: Path
     shipment: Consignment
     other: Consignment
+    marco_shown: int = 0
+    elena_shown: int = 0
 
     def photo(self, name: str) -> bytes:
         return (self.photos / name).read_bytes()
 
     @property
     def marcos_face(self) -> bytes:
-        return self.photo("obama_partial_face.jpg")
+        """Another picture each time: the same one twice is a resubmission."""
+        self.marco_shown += 1
+        return _takes("obama", self.photos)[self.marco_shown - 1]
 
     @property
     def elenas_face(self) -> bytes:
-        return reframe(self.photo("astronaut.png"), degrees=3, crop=0.1, scale=2)
+        self.elena_shown += 1
+        return _takes("collins", self.photos)[self.elena_shown - 1]
 
     def tags(self, consignment: Consignment | None = None) -> list[str]:
         return list((consignment or self.shipment).manifest.values_list("epc_hex", flat=True))
@@ -82,8 +116,7 @@ class Dock:
     def show_face(self, handoff: Handoff, photo: bytes) -> None:
         handoffs.verify_receiver(
             handoff=handoff,
-            photo=photo,
-            captured_at=timezone.now(),
+            capture=Still(photo, timezone.now()),
             source=CaptureSource.WEBCAM,
             camera="Beto Vargas's tablet",
             by=self.beto,
@@ -96,11 +129,9 @@ class Dock:
         return handoffs.accept_handoff(handoff=handoff, by=self.beto, pin=PIN)
 
 
-def _enrolled(name: str, photos: list[bytes], by: User) -> Person:
-    person = register_person(
-        name=name, kind=PersonKind.DRIVER, registered_by=by, consent=ConsentGiven(language="en", text_version="1")
-    )
-    enrol_person(person=person, photos=photos, enrolled_by=by)
+def _enrolled(name: str, shown: Portrait, by: User) -> Person:
+    person = register_person(name=name, kind=PersonKind.DRIVER, registered_by=by, consent=ConsentGiven(language="en"))
+    enrol_person(person=person, photos=shown.captures, document=shown.document, enrolled_by=by)
     set_pin(person=person, pin=PIN)
     return person
 
@@ -129,8 +160,8 @@ def dock(beto: User, photos: Path, settings, tmp_path: Path) -> Dock:
     return Dock(
         reader=create_reader(read_point=read_point, name="jrz-dock-1"),
         beto=beto,
-        marco=_enrolled("Marco Ruiz", [(photos / name).read_bytes() for name in ("obama.jpg", "obama3.jpg")], beto),
-        elena=_enrolled("Elena Cortés", [reframe((photos / "astronaut.png").read_bytes(), scale=2.4)], beto),
+        marco=_enrolled("Marco Ruiz", portrait("obama", photos), beto),
+        elena=_enrolled("Elena Cortés", portrait("collins", photos), beto),
         photos=photos,
         shipment=_shipment("LRD-1042", 1, 3),
         other=_shipment("LRD-1043", 2, 2),

@@ -43,7 +43,7 @@ def test_a_handoff_ends_as_one_sealed_entry_that_holds_all_its_evidence(dock):
     face = body["face"]
     assert face["outcome"] == "match"
     assert face["distance_e4"] < face["threshold_e4"]
-    assert (face["k"], face["target_fmr"], face["dataset"]) == (2, "1e-4", "LFW 250 px")
+    assert (face["k"], face["m"], face["target_fmr"], face["dataset"]) == (3, 1, "1e-4", "LFW 250 px")
     assert body["second_factor"] == "pin"
     assert verify_log(policy=own_policy()).intact
 

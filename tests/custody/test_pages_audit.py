@@ -196,7 +196,7 @@ def test_an_entry_shows_what_it_holds_and_that_it_holds(auditor, handed_over):
     body = parse_entry(bytes(first.note)).body
     distance = body["face"]["distance_e4"] / 10_000
     assert f"Distance {distance:.4f} is within the threshold of {body['face']['threshold_e4'] / 10_000:.4f}." in text
-    assert "About 1 in 10,000 comparisons of two different persons would match, as measured on LFW 250 px." in text
+    assert "No more than 1 in 10,000 strangers would match, as measured on LFW 250 px." in text
     assert "the rate is a claim, to be measured again" in text
     assert "Not checked" in text  # liveness
     assert "Direct: every expected tag was read" in text
