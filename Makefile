@@ -8,7 +8,7 @@ PORT ?= 8000
 VAR := $(or $(CUSTODY_VAR),var)
 PHOTOS := $(or $(CUSTODY_PHOTOS),$(abspath $(VAR))/photos)
 
-.PHONY: help run test test-postgres lint lock verify tamper simulate passwords pyz bench bench-ledger soak clean
+.PHONY: help run test test-postgres lint lock verify tamper simulate passwords pyz bench bench-ledger bench-faces soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ pyz: .venv/run ## Build the offline verifier, dist/custody-verify.pyz
 
 bench: .venv/dev $(PHOTOS)/astronaut.png ## Time each stage of a handoff beside its peers
 	$(BIN)/python -m benchmarks.handoff --photos "$(PHOTOS)"
+
+bench-faces: .venv/dev $(PHOTOS)/astronaut.png ## Time a face from bytes to decision beside its peers
+	$(BIN)/python -m benchmarks.faces --photos "$(PHOTOS)"
 
 bench-ledger: .venv/dev ## Time sealing, proofs and verification beside their peers, as the log grows
 	$(BIN)/python -m benchmarks.ledger

@@ -47,6 +47,7 @@ class Command(BaseCommand):
         self.stdout.write(
             "\nTry it: as operator hand LRD-1042 to Marco Ruiz at JRZ Dock 1; `make simulate` makes its tags arrive;\n"
             f"in place of a camera upload {photos / 'obama2.jpg'} (or another face, and be refused).\n"
+            "A photo counts once: the same one again is refused as shown before.\n"
             "Then as auditor verify the ledger, run `make tamper`, and verify again.\n"
         )
         # Last: a demo whose passwords nobody read is not made.
