@@ -1,7 +1,7 @@
 """The liveness challenge through the API: what a program with a camera asks for before it sends frames."""
 
 import uuid
-from typing import Any, cast
+from typing import cast
 
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers, status
@@ -24,9 +24,10 @@ class Challenge(APIView):
     permission_classes = [requires(Capability.HAND_OFF) | requires(Capability.MANAGE_PEOPLE)]
 
     def post(self, request: Request, person_id: uuid.UUID) -> Response:
+        sent = request.data if isinstance(request.data, dict) else {}
         challenge = issue_challenge(
             person=get_object_or_404(Person, pk=person_id),
-            context=CONTEXT.run_validation(cast(dict[str, Any], request.data).get("context", serializers.empty)),
+            context=CONTEXT.run_validation(sent.get("context", serializers.empty)),
             issued_to=cast(User, request.user),
         )
         return Response(describe(challenge), status=status.HTTP_201_CREATED)

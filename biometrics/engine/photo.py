@@ -94,6 +94,8 @@ def decode_photo(data: bytes) -> Photo:
     if kind is _WEBP:
         # libwebp allocates the canvas when it opens the file, so its header is read here first.
         _require_still_of_bounded_size(kind.max_pixels, *_webp_header(data))
+    # Whoever imports face_recognition turns this on for the whole process: half a photo would pass for a whole one.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     image = _open(kind, data)
     # An MPO (several JPEGs in one file, as stereo and portrait cameras write) is a still: its first picture counts.
     animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"

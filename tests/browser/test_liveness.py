@@ -40,7 +40,11 @@ CAMERA = """
     const asked = document.querySelector("[data-liveness]")?.dataset.ask || "front";
     setTimeout(() => { pose = asked; }, 350);
     count += 1;
-    canvas.getContext("2d").drawImage(images[pose], (count %% 7) - 3, (count %% 5) - 2);
+    const context = canvas.getContext("2d");
+    context.drawImage(images[pose], (count %% 7) - 3, (count %% 5) - 2);
+    // A camera's noise: no two frames of it are the same to the pixel, and a frame shown before would be known again.
+    context.fillStyle = `rgb(${[0, 0, 0].map(() => Math.floor(Math.random() * 256)).join(" ")})`;
+    context.fillRect(8, 8, 16, 16);
   }, 40);
   navigator.mediaDevices.getUserMedia = async () => canvas.captureStream(25);
 })();

@@ -151,9 +151,9 @@ def test_a_head_that_does_not_turn_is_an_entry_and_an_attempt_and_three_close(do
     handoff = dock.reconciled()
     for left in (2, 1):
         with pytest.raises(errors.LivenessNotShown, match=f"Attempts left: {left}"):
-            turn_head(dock, handoff, turns=["front", "front"])
+            turn_head(dock, handoff, turns=["front"] * 3)
     with pytest.raises(errors.LivenessNotShownFinally):
-        turn_head(dock, handoff, turns=["front", "front"])
+        turn_head(dock, handoff, turns=["front"] * 3)
     handoff.refresh_from_db()
     assert handoff.state == HandoffState.REFUSED
     assert not Verification.objects.exists()

@@ -126,7 +126,7 @@ def test_the_ledger_tells_each_entry_in_a_sentence_newest_first(auditor, handed_
     passed_on = "Elena Cortés took over custody of LRD-1042 from Marco Ruiz at Dock 1, Ciudad Juárez yard."
     assert text.index(passed_on) < text.index(taken_in) < text.index("The log begins.")
     assert "3 of 3 tags read; face matched." in text
-    assert "Marco Ruiz was enrolled from 2 photos, with consent." in text
+    assert "Marco Ruiz was enrolled from 3 photos, with consent." in text
     newest = Checkpoint.objects.first()
     assert f"{newest.size} entries" in text
     assert bytes(newest.root).hex() in text
