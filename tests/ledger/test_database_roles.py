@@ -222,7 +222,8 @@ def test_the_owner_migrates_and_a_new_table_is_not_the_apps_to_change(server):
     finally:
         with server.connect("owner") as connection:
             connection.execute("DROP TABLE ledger_later")
-    for arguments in (("ledger", "0003"), ("ledger",)):
+    # Forward again in every app: what refers to the ledger went back with it.
+    for arguments in (("ledger", "0003"), ()):
         migrated = server.run("manage.py", "migrate", *arguments, "--verbosity", "0", role="owner")
         assert migrated.returncode == 0, migrated.stderr
 
