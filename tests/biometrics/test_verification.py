@@ -54,7 +54,7 @@ from ledger.tlog import canonical
 from refusals import Refusal
 from tests.biometrics.pictures import encode, side_by_side, with_bystander
 from tests.biometrics.test_photo import SVG, gradient
-from tests.biometrics.turning import film
+from tests.biometrics.turning import film, wait_for_film
 from tests.biometrics.watching import put_on_watchlist, second_officer
 
 CAPTURED_AT = datetime(2026, 11, 22, 14, 5, 9, 123_456, tzinfo=UTC)
@@ -168,6 +168,7 @@ def test_an_answered_challenge_stands_in_the_record(enrolled: Person, beto: User
     shown = reframe((photos / "obama.jpg").read_bytes(), squeeze=0.75)
     settings.BIOMETRICS_LIVENESS = "required"
     challenge = issue_challenge(person=enrolled, context="handoff:1", issued_to=beto)
+    wait_for_film(challenge.pk)
     verification = show(enrolled, answered(challenge, shown, "handoff:1"), beto)
     assert verification.outcome == "match"
     assert verification.challenge == challenge
@@ -185,6 +186,7 @@ def test_an_answered_challenge_stands_in_the_record(enrolled: Person, beto: User
 
 def test_frames_without_the_turns_verify_nobody(enrolled: Person, beto: User, photos: Path) -> None:
     challenge = issue_challenge(person=enrolled, context="handoff:1", issued_to=beto)
+    wait_for_film(challenge.pk)
     still = film(reframe((photos / "obama.jpg").read_bytes(), squeeze=0.75), ["front"] * len(challenge.turns))
     with pytest.raises(LivenessFailed):
         show(enrolled, Burst(challenge.pk, challenge.nonce, "handoff:1", still, CAPTURED_AT), beto)

@@ -23,7 +23,7 @@ from demo.reframing import reframe
 from ledger.models import Entry as EntryRow
 from ledger.sealing import seal_all
 from ledger.tlog.entry import Entry, parse_entry
-from tests.biometrics.turning import film
+from tests.biometrics.turning import film, wait_for_film
 from tests.custody.conftest import PIN, Dock
 
 pytestmark = pytest.mark.django_db
@@ -117,6 +117,7 @@ def ask(dock: Dock, handoff: Handoff) -> LivenessChallenge:
 
 def turn_head(dock: Dock, handoff: Handoff, *, turns: list[str] | None = None) -> LivenessChallenge:
     challenge = ask(dock, handoff)
+    wait_for_film(challenge.pk)
     burst = Burst(
         challenge.pk,
         challenge.nonce,
@@ -187,6 +188,7 @@ def test_a_program_asks_for_a_challenge_and_answers_it(dock: Dock, required: Non
     api.force_authenticate(dock.beto)
     address = f"/api/v1/handoffs/{handoff.pk}"
     asked = api.post(f"{address}/challenge").data
+    wait_for_film(asked["challenge"])
     frames = filmed(dock, asked["turns"])
     answer = api.post(
         f"{address}/face",
