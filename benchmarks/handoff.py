@@ -236,9 +236,8 @@ def hand_over_at(lane: Lane) -> Callable[[UUID], None]:
 
 def pass_over_replays() -> None:
     """One photo stands for every live face: the replay rule is evaluated each time, and its refusal passed over."""
-    from biometrics.replay import PhotoResubmitted
-
     from biometrics import verification
+    from biometrics.replay import PhotoResubmitted
 
     rule = verification.require_not_resubmitted
 
