@@ -28,6 +28,7 @@ with warnings.catch_warnings():
 WORD = 16
 MAX_EPC_BITS = 31 * WORD  # the PC word's five length bits
 MAX_EPC_DIGITS = MAX_EPC_BITS // 4
+MAX_TID_DIGITS = 64
 
 SUSPECT = "suspect"
 TRAILING_BITS = "trailing_bits"

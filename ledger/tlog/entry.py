@@ -46,6 +46,7 @@ KINDS = frozenset(
         "declaration_amended",
         "unit_packed",
         "seal_applied",
+        "seal_checked",
         "seal_broken",
         "seal_replaced",
         "inspection",

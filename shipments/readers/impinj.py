@@ -7,11 +7,10 @@ event is the reader's admission that it dropped others.
 
 from typing import Any
 
-from shipments.epc import EpcMalformed, fold_epc
+from shipments.epc import MAX_TID_DIGITS, EpcMalformed, fold_epc
 from shipments.readers.json_body import Ambiguous
 from shipments.readers.report import (
     MAX_BIGINT,
-    MAX_TID_DIGITS,
     Dialect,
     FieldFault,
     Gap,

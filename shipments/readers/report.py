@@ -9,13 +9,12 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 
-from shipments.epc import EpcMalformed, fold_epc
+from shipments.epc import MAX_TID_DIGITS, EpcMalformed, fold_epc
 
 MAX_NS = (1 << 63) - 1
 MAX_BIGINT = (1 << 63) - 1
 MAX_ANTENNA = 32767
 RSSI_RANGE_CDBM = (-20_000, 10_000)
-MAX_TID_DIGITS = 64
 
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d):(\d\d)(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d\d):?(\d\d))",
@@ -66,6 +65,16 @@ class Gap:
     purged: int
 
 
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """An input of the reader changed: a light barrier, a door contact, a button (GPI)."""
+
+    port: int
+    high: bool
+    at_ns: int
+    reader_time: str
+
+
 @dataclass(slots=True)
 class Parsed:
     """All that one report said. A heartbeat is a report of no events."""
@@ -74,11 +83,14 @@ class Parsed:
     reads: list[Read] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    triggers: list[Trigger] = field(default_factory=list)
+    # What the body says that its sender is called: proves nothing, and tells where a credential has wandered.
+    hostnames: set[str] = field(default_factory=set)
     other_events: int = 0
 
     @property
     def events(self) -> int:
-        return len(self.reads) + len(self.faults) + len(self.gaps) + self.other_events
+        return len(self.reads) + len(self.faults) + len(self.gaps) + len(self.triggers) + self.other_events
 
     @property
     def heartbeat(self) -> bool:

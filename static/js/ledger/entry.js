@@ -16,8 +16,8 @@ const TIME = /^([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})
 const KINDS = new Set([
   GENESIS, "handoff", "handoff_refused", "enrolment", "duplicate_decided", "consent_withdrawn", "erasure",
   "watchlist_changed", "watchlist_lead", "declaration",
-  "declaration_amended", "unit_packed", "seal_applied", "seal_broken", "seal_replaced", "inspection", "hold", "release",
-  "seizure", "discrepancy", "resolution", "zone_alert", "passage", "reads_anchored", "read_gap", "correction",
+  "declaration_amended", "unit_packed", "seal_applied", "seal_checked", "seal_broken", "seal_replaced", "inspection",
+  "hold", "release", "seizure", "discrepancy", "resolution", "zone_alert", "passage", "reads_anchored", "read_gap", "correction",
   "evidence_opened", "disclosure", INDEX_EPOCH, KEY_ROTATED,
 ]);
 const NUMBERS = ["v", "index", "subject_seq"];
