@@ -1,4 +1,4 @@
-"""The menu: each account sees the pages that its role may open."""
+"""The menu: each account sees the pages that its role may open, under a few headings that fit a narrow bar."""
 
 from typing import Any
 
@@ -9,34 +9,74 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from accounts.roles import Capability
 
-# Label, URL name, icon, and the capabilities of which one opens the page.
-PAGES = (
-    (_("Handoffs"), "handoffs", "arrows-exchange", (Capability.HAND_OFF,)),
-    (_("Shipments"), "shipments", "package", (Capability.SEE_GOODS,)),
-    (_("People"), "people", "users", (Capability.SEE_PEOPLE,)),
-    (_("Watchlist"), "watchlist", "eye", (Capability.KEEP_WATCHLIST,)),
-    (_("Places"), "places", "building-warehouse", (Capability.MANAGE_GOODS,)),
-    (_("Refusals"), "refusals", "ban", (Capability.SEE_REFUSALS,)),
-    (_("Ledger"), "ledger", "link", (Capability.READ_LEDGER,)),
-    (_("Retention"), "retention", "hourglass", (Capability.SEE_RETENTION,)),
-    (_("Verification"), "verification", "shield-check", (Capability.VERIFY_LEDGER,)),
+# Heading, icon, and its pages: label, URL name, icon, and the capabilities of which one opens the page.
+GROUPS = (
+    (
+        _("Handoffs"),
+        "arrows-exchange",
+        ((_("Handoffs"), "handoffs", "arrows-exchange", (Capability.HAND_OFF,)),),
+    ),
+    (
+        _("Goods"),
+        "package",
+        (
+            (_("Shipments"), "shipments", "package", (Capability.SEE_GOODS,)),
+            (_("Places"), "places", "building-warehouse", (Capability.MANAGE_GOODS,)),
+        ),
+    ),
+    (
+        _("People"),
+        "users",
+        (
+            (_("People"), "people", "users", (Capability.SEE_PEOPLE,)),
+            (_("Watchlist"), "watchlist", "eye", (Capability.KEEP_WATCHLIST,)),
+            (_("Retention"), "retention", "hourglass", (Capability.SEE_RETENTION,)),
+        ),
+    ),
+    (
+        _("Oversight"),
+        "gavel",
+        ((_("Refusals"), "refusals", "ban", (Capability.SEE_REFUSALS,)),),
+    ),
+    (
+        _("Ledger"),
+        "link",
+        (
+            (_("Entries"), "ledger", "link", (Capability.READ_LEDGER,)),
+            (_("Verification"), "verification", "shield-check", (Capability.VERIFY_LEDGER,)),
+        ),
+    ),
 )
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: ``nav``, a list of ``{url, label, icon, active}``."""
+    """
+    Context processor: ``nav``, a list of ``{label, icon, active, items}``, each item ``{url, label, icon, active}``.
+
+    A heading of which the account may open one page alone is that page.
+    """
     user = getattr(request, "user", None)
     if not isinstance(user, User):
         return {"nav": []}
-    items: list[dict[str, Any]] = []
-    for label, name, icon, capabilities in PAGES:
-        if any(user.may(capability) for capability in capabilities):
-            url = reverse(name)
-            items.append({"url": url, "label": label, "icon": icon, "active": False})
-    # The longest address that the page stands under: /ledger/verification/ is not under "Ledger".
-    here = max(
-        (item for item in items if request.path.startswith(item["url"])), key=lambda i: len(i["url"]), default=None
-    )
-    if here is not None:
-        here["active"] = True
-    return {"nav": items}
+    groups: list[dict[str, Any]] = []
+    for label, icon, pages in GROUPS:
+        items = [
+            {"url": reverse(name), "label": page, "icon": its, "active": False}
+            for page, name, its, capabilities in pages
+            if any(user.may(capability) for capability in capabilities)
+        ]
+        if items:
+            groups.append({"label": label, "icon": icon, "active": False, "items": items})
+    _mark(groups, request.path)
+    return {"nav": groups}
+
+
+def _mark(groups: list[dict[str, Any]], path: str) -> None:
+    """Mark the page that stands under ``path``, and its heading, by the longest address: /ledger/verification/ is not
+    under "Entries"."""
+    under = [
+        (len(item["url"]), item, group) for group in groups for item in group["items"] if path.startswith(item["url"])
+    ]
+    if under:
+        _length, item, group = max(under, key=lambda found: found[0])
+        item["active"] = group["active"] = True
