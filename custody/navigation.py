@@ -42,7 +42,7 @@ GROUPS = (
         _("Ledger"),
         "link",
         (
-            (_("Entries"), "ledger", "link", (Capability.READ_LEDGER,)),
+            (_("Ledger"), "ledger", "link", (Capability.READ_LEDGER,)),
             (_("Verification"), "verification", "shield-check", (Capability.VERIFY_LEDGER,)),
         ),
     ),
@@ -73,7 +73,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
 
 def _mark(groups: list[dict[str, Any]], path: str) -> None:
     """Mark the page that stands under ``path``, and its heading, by the longest address: /ledger/verification/ is not
-    under "Entries"."""
+    under "Ledger"."""
     under = [
         (len(item["url"]), item, group) for group in groups for item in group["items"] if path.startswith(item["url"])
     ]
