@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from biometrics.consent import ConsentGiven, record_consent
 from biometrics.errors import NameMissing, PersonKindUnknown
-from biometrics.models import Evidence, EvidenceKind, Person, PersonKind
+from biometrics.models import NEVER_REGISTERED, Evidence, EvidenceKind, Person, PersonKind
 from biometrics.vault import make_person_key, open_evidence, seal_evidence
 
 MAX_NAME = 120
@@ -44,8 +44,8 @@ def register_person(
 
 
 def people_on_file() -> QuerySet[Person]:
-    """Return who may hold custody: neither those who were erased nor those who are looked out for."""
-    return Person.objects.filter(erased_at=None).exclude(kind=PersonKind.WATCHLISTED)
+    """Return who may hold custody: those registered here and not erased."""
+    return Person.objects.filter(erased_at=None).exclude(kind__in=NEVER_REGISTERED)
 
 
 def display_name(person: Person) -> str:
