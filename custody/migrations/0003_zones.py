@@ -92,10 +92,10 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("authorised", "Authorised"),
-                            ("outside_hours", "Authorised, outside the hours"),
-                            ("unauthorised", "Known, not authorised here"),
+                            ("outside_hours", "Outside the hours"),
+                            ("unauthorised", "Not authorised"),
                             ("stranger", "Stranger"),
-                            ("unclear", "Face not clear enough to compare"),
+                            ("unclear", "Unclear"),
                         ],
                         max_length=16,
                     ),

@@ -104,10 +104,10 @@ class ZoneEvent(models.Model):
 
     class Outcome(models.TextChoices):
         AUTHORISED = "authorised", _("Authorised")
-        OUTSIDE_HOURS = "outside_hours", _("Authorised, outside the hours")
-        UNAUTHORISED = "unauthorised", _("Known, not authorised here")
+        OUTSIDE_HOURS = "outside_hours", _("Outside the hours")
+        UNAUTHORISED = "unauthorised", _("Not authorised")
         STRANGER = "stranger", _("Stranger")
-        UNCLEAR = "unclear", _("Face not clear enough to compare")
+        UNCLEAR = "unclear", _("Unclear")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     zone = models.ForeignKey(Zone, on_delete=models.PROTECT, related_name="events", db_index=False)

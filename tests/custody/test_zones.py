@@ -371,10 +371,12 @@ def test_without_its_token_no_frame_is_looked_at(posting, dock, authorization):
     assert not ZoneEvent.objects.exists()
 
 
-@pytest.mark.parametrize(("data", "code"), [(b"", "photo_empty"), (b"not a picture", "photo_not_an_image")])
-def test_what_is_no_picture_is_refused_by_name(posting, data, code):
+@pytest.mark.parametrize(
+    ("data", "status", "code"), [(b"", 400, "photo_empty"), (b"not a picture", 415, "photo_not_an_image")]
+)
+def test_what_is_no_picture_is_refused_by_name(posting, data, status, code):
     answer = posting(data)
-    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
 def test_too_large_a_frame_is_refused_before_it_is_read(posting):
