@@ -33,6 +33,7 @@ class Capability(StrEnum):
     SEE_RETENTION = "see_retention"
     MANAGE_ZONES = "manage_zones"
     WATCH_ZONES = "watch_zones"
+    INTERVENE = "intervene"
 
 
 CAPABILITIES: dict[str, frozenset[Capability]] = {
@@ -62,6 +63,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.LOOK_AT_EVIDENCE,
             Capability.SEE_RETENTION,
             Capability.WATCH_ZONES,
+            Capability.INTERVENE,
         }
     ),
     Role.AUDITOR: frozenset(

@@ -1,12 +1,12 @@
 """The people on file: registered with their consent in one act, known by name only to whom the vault opens."""
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from accounts.models import User
 from biometrics.consent import ConsentGiven, record_consent
-from biometrics.errors import NameMissing, PersonKindUnknown
+from biometrics.errors import AccountTaken, NameMissing, PersonKindUnknown
 from biometrics.models import NEVER_REGISTERED, Evidence, EvidenceKind, Person, PersonKind
 from biometrics.vault import make_person_key, open_evidence, seal_evidence
 
@@ -41,6 +41,19 @@ def register_person(
         if not exempt:
             record_consent(person=person, consent=consent, recorded_by=registered_by)
     return person
+
+
+def name_account(*, person: Person, user: User | None) -> None:
+    """
+    Say which account the person logs in with, or that it is none any more.
+
+    :raises AccountTaken: where the account is somebody else's
+    """
+    try:
+        with transaction.atomic():
+            Person.objects.filter(pk=person.pk, erased_at=None).update(user=user)
+    except IntegrityError as error:
+        raise AccountTaken(account=user.get_username() if user else "") from error
 
 
 def people_on_file() -> QuerySet[Person]:

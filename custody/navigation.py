@@ -38,6 +38,7 @@ GROUPS = (
         "gavel",
         (
             (_("Zones"), "zones", "camera", (Capability.WATCH_ZONES, Capability.MANAGE_ZONES)),
+            (_("Interventions"), "interventions", "gavel", (Capability.INTERVENE,)),
             (_("Refusals"), "refusals", "ban", (Capability.SEE_REFUSALS,)),
         ),
     ),

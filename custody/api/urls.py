@@ -1,6 +1,6 @@
 from django.urls import path
 
-from custody.api import cameras, choices, handoffs, ledger, zones
+from custody.api import cameras, choices, handoffs, interventions, ledger, zones
 
 urlpatterns = [
     path("receivers", choices.Receivers.as_view()),
@@ -15,6 +15,10 @@ urlpatterns = [
     path("handoffs/<uuid:handoff_id>/refuse", handoffs.Refuse.as_view()),
     path("handoffs/<uuid:handoff_id>/cancel", handoffs.Cancel.as_view()),
     path("cameras/<uuid:camera_id>/frames", cameras.CameraFrames.as_view(), name="camera-frames"),
+    path("shipments/<uuid:consignment_id>/interventions", interventions.ShipmentInterventions.as_view()),
+    path("interventions/<uuid:intervention_id>/challenge", interventions.Challenge.as_view()),
+    path("interventions/<uuid:intervention_id>/face", interventions.Face.as_view()),
+    path("interventions/<uuid:intervention_id>/cancel", interventions.Cancel.as_view()),
     path("zones", zones.Zones.as_view()),
     path("zones/<uuid:zone_id>/presence", zones.Presence.as_view()),
     path("zone-alerts", zones.Alerts.as_view()),
