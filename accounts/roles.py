@@ -31,6 +31,9 @@ class Capability(StrEnum):
     LOOK_AT_EVIDENCE = "look_at_evidence"
     ERASE_PEOPLE = "erase_people"
     SEE_RETENTION = "see_retention"
+    MANAGE_ZONES = "manage_zones"
+    WATCH_ZONES = "watch_zones"
+    INTERVENE = "intervene"
 
 
 CAPABILITIES: dict[str, frozenset[Capability]] = {
@@ -42,6 +45,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.MANAGE_GOODS,
             Capability.SEE_PEOPLE,
             Capability.MANAGE_PEOPLE,
+            Capability.MANAGE_ZONES,
             Capability.SEE_REFUSALS,
         }
     ),
@@ -58,6 +62,8 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.KEEP_WATCHLIST,
             Capability.LOOK_AT_EVIDENCE,
             Capability.SEE_RETENTION,
+            Capability.WATCH_ZONES,
+            Capability.INTERVENE,
         }
     ),
     Role.AUDITOR: frozenset(
@@ -78,6 +84,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.MANAGE_GOODS,
             Capability.SEE_PEOPLE,
             Capability.MANAGE_PEOPLE,
+            Capability.MANAGE_ZONES,
             Capability.ERASE_PEOPLE,
             Capability.SEE_RETENTION,
         }

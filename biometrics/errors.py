@@ -5,6 +5,11 @@ from django.utils.translation import gettext_lazy as _
 from refusals import Refusal
 
 
+class AccountTaken(Refusal):
+    code = "account_taken"
+    message = _("The account %(account)s belongs to another person. Take it from them first, or choose another.")
+
+
 class NameMissing(Refusal):
     code = "name_missing"
     message = _("Enter the person's name, at most %(limit)s characters.")

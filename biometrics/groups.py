@@ -4,7 +4,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.models import User
 from biometrics.errors import GroupMemberUnusable, GroupNameUnusable
-from biometrics.models import AuthorisedGroup, Person, PersonKind
+from biometrics.models import NEVER_REGISTERED, AuthorisedGroup, Person
 
 MAX_NAME = 80
 
@@ -43,7 +43,7 @@ def add_member(*, group: AuthorisedGroup, person: Person) -> None:
     with transaction.atomic():
         # Locked, so that an erasure at the same time either sees the membership or is seen here.
         person = Person.objects.select_for_update().get(pk=person.pk)
-        if person.erased_at is not None or person.exempt or person.kind == PersonKind.WATCHLISTED:
+        if person.erased_at is not None or person.exempt or person.kind in NEVER_REGISTERED:
             raise GroupMemberUnusable()
         group.members.add(person)
 

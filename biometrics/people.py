@@ -1,13 +1,13 @@
 """The people on file: registered with their consent in one act, known by name only to whom the vault opens."""
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from accounts.models import User
 from biometrics.consent import ConsentGiven, record_consent
-from biometrics.errors import NameMissing, PersonKindUnknown
-from biometrics.models import Evidence, EvidenceKind, Person, PersonKind
+from biometrics.errors import AccountTaken, NameMissing, PersonKindUnknown
+from biometrics.models import NEVER_REGISTERED, Evidence, EvidenceKind, Person, PersonKind
 from biometrics.vault import make_person_key, open_evidence, seal_evidence
 
 MAX_NAME = 120
@@ -43,9 +43,22 @@ def register_person(
     return person
 
 
+def name_account(*, person: Person, user: User | None) -> None:
+    """
+    Say which account the person logs in with, or that it is none any more.
+
+    :raises AccountTaken: where the account is somebody else's
+    """
+    try:
+        with transaction.atomic():
+            Person.objects.filter(pk=person.pk, erased_at=None).update(user=user)
+    except IntegrityError as error:
+        raise AccountTaken(account=user.get_username() if user else "") from error
+
+
 def people_on_file() -> QuerySet[Person]:
-    """Return who may hold custody: neither those who were erased nor those who are looked out for."""
-    return Person.objects.filter(erased_at=None).exclude(kind=PersonKind.WATCHLISTED)
+    """Return who may hold custody: those registered here and not erased."""
+    return Person.objects.filter(erased_at=None).exclude(kind__in=NEVER_REGISTERED)
 
 
 def display_name(person: Person) -> str:

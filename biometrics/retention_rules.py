@@ -42,6 +42,7 @@ _FACES = (
     EvidenceKind.PROBE,
     EvidenceKind.DESCRIPTOR,
     EvidenceKind.TRANSCRIPT,
+    EvidenceKind.FRAME,
 )
 _ENROLMENT = (EvidenceKind.PHOTO, EvidenceKind.DOCUMENT, EvidenceKind.TEMPLATE)
 _CAPTURED = (EvidenceKind.PROBE, EvidenceKind.DESCRIPTOR, EvidenceKind.TRANSCRIPT)
@@ -167,7 +168,14 @@ def _unattached() -> QuerySet[Evidence]:
     )
     abandoned = LivenessChallenge.objects.filter(outcome=LivenessChallenge.Outcome.PASSED, verification=None)
     abandoned = abandoned.exclude(transcript=None).exclude(context__startswith=_ENROLLING)
-    return _evidence().filter(Q(pk__in=abandoned.values("transcript")) | Q(kind__in=_CAPTURED) & ~named)
+    captured = Q(kind__in=_CAPTURED) & ~named & ~Q(person__kind=PersonKind.UNKNOWN)
+    return _evidence().filter(Q(pk__in=abandoned.values("transcript")) | captured)
+
+
+def _zone_frames() -> QuerySet[Evidence]:
+    """Frames with an alert, and the descriptors by which a stranger in the next frame is the same one."""
+    of_strangers = Q(kind=EvidenceKind.DESCRIPTOR, person__kind=PersonKind.UNKNOWN)
+    return _evidence().filter(Q(kind=EvidenceKind.FRAME) | of_strangers).exclude(pk__in=_probes_of_leads())
 
 
 RULES = (
@@ -179,6 +187,7 @@ RULES = (
     Rule("consent_withdrawn", _("Enrolments whose consent was withdrawn"), 0, _withdrawn_enrolments),
     Rule("matched_probes", _("Probes that matched, with their descriptors"), 90 * DAY, _matched_probes),
     Rule("confirmed_leads", _("Probes that an officer confirmed as a watchlist lead"), 90 * DAY, _confirmed_leads),
+    Rule("zone_frames", _("Frames of zone cameras that raised an alert"), 30 * DAY, _zone_frames),
     Rule("watchlist_ended", _("Watchlist evidence that expired or was removed"), 30 * DAY, _ended_watchlist),
 )
 

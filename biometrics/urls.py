@@ -29,6 +29,7 @@ urlpatterns = [
     path("people/<uuid:person_id>/enrol/", person.enrol, name="person_enrol"),
     path("people/<uuid:person_id>/pin/", person.pin, name="person_pin"),
     path("people/<uuid:person_id>/badge/", person.badge, name="person_badge"),
+    path("people/<uuid:person_id>/account/", person.account, name="person_account"),
     path("watchlist/", watchlist.watchlist_list, name="watchlist"),
     path("watchlist/new/", watchlist.watchlist_new, name="watchlist_new"),
     path("watchlist/leads/", leads.lead_list, name="watchlist_leads"),

@@ -44,10 +44,10 @@ def handoff_body(handoff: Handoff, *, operator: User) -> dict[str, Any]:
     return {
         "handoff": handoff.pk.urn,
         "attempt": handoff.attempt.urn,
-        "goods": _goods(handoff.consignment),
+        "goods": goods(handoff.consignment),
         "from": _released_by(handoff),
         "to": _person(handoff.to_person),
-        "where": _where(handoff.read_point),
+        "where": where(handoff.read_point),
         "when": {
             "opened_at": format_time(handoff.opened_at),
             "reconciled_at": format_time(handoff.reconciled_at),
@@ -80,9 +80,9 @@ def refusal_body(
         "refusal": refused.pk.urn,
         "attempt": attempt.urn,
         "code": refused.code,
-        "goods": _goods(refused.consignment),
+        "goods": goods(refused.consignment),
         "to": _person(to_person),
-        "where": _where(read_point),
+        "where": where(read_point),
         "when": {"refused_at": format_time(refused.at)},
         "operator": refused.by.pk.urn,
     }
@@ -122,7 +122,7 @@ def _session(session: ReadSession) -> dict[str, Any]:
     }
 
 
-def _goods(consignment: Consignment) -> dict[str, Any]:
+def goods(consignment: Consignment) -> dict[str, Any]:
     units = list(consignment.units.order_by("sscc").values_list("sscc", flat=True))
     goods: dict[str, Any] = {"reference": consignment.reference, "sscc": units[:LISTED], "units": len(units)}
     if consignment.ucr:
@@ -144,5 +144,5 @@ def _released_by(handoff: Handoff) -> dict[str, Any]:
     return {"role": "consignor"} | ({"party": party.gln} if party and party.gln else {})
 
 
-def _where(read_point: ReadPoint) -> dict[str, Any]:
+def where(read_point: ReadPoint) -> dict[str, Any]:
     return {"site": read_point.site.gln, "read_point": read_point.sgln}

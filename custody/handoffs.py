@@ -22,6 +22,7 @@ from biometrics.vault import seal_evidence
 from biometrics.verification import Burst, Still, verify_face
 from custody import errors
 from custody.entries import handoff_body, refusal_body
+from custody.interventions import ShipmentHeld, ShipmentSeized, require_free
 from custody.models import OPEN_STATES, EarlierSession, Handoff, HandoffState, Refused
 from custody.reconciliation import Reconciliation, reconcile
 from ledger import attachments
@@ -60,8 +61,8 @@ def open_handoff(
 
     :param shipment: any code of the shipment as it was scanned or typed
     :param attempt: the idempotency key: the same one returns the same handoff, open or closed
-    :raises Refusal: shipment_unknown, shipment_closed, same_person_both_sides (an entry), handoff_already_open,
-        read_point_busy, attempt_reused
+    :raises Refusal: shipment_unknown, shipment_closed, handoff_already_open, read_point_busy, attempt_reused; and, each
+        an entry, same_person_both_sides, shipment_held, shipment_seized
     """
     consignment = find_shipment(code=shipment)
     asked = (consignment.pk, receiver.pk, read_point.pk)
@@ -73,6 +74,7 @@ def open_handoff(
             # Locked: who releases must still hold custody when this handoff is stored.
             consignment = Consignment.objects.select_for_update().get(pk=consignment.pk)
             _require_open(consignment)
+            require_free(consignment)
             held = current_handoff(consignment)
             if held is not None and held.to_person_id == receiver.pk:
                 raise errors.SamePersonOnBothSides(person=display_name(receiver), reference=consignment.reference)
@@ -87,7 +89,7 @@ def open_handoff(
                 opened_by=opened_by,
                 opened_at=timezone.now(),
             )
-    except errors.SamePersonOnBothSides as refusal:
+    except (errors.SamePersonOnBothSides, ShipmentHeld, ShipmentSeized) as refusal:
         _record_refusal(
             refusal, consignment=consignment, to_person=receiver, read_point=read_point, attempt=attempt, by=opened_by
         )
@@ -342,12 +344,16 @@ def accept_handoff(*, handoff: Handoff, by: User, pin: str = "", badge: str = ""
     Accepting what is accepted already returns it unchanged: one entry, the same answer.
 
     :raises Refusal: wrong_state, shipment_closed, face_missing, face_too_old, second_factor_refused,
-        second_factor_locked
+        second_factor_locked; and, each an entry, shipment_held, shipment_seized
     """
     handoff = Handoff.objects.select_related("to_person", "verification", "consignment").get(pk=handoff.pk)
     if handoff.state == HandoffState.ACCEPTED:
         return handoff
-    _require_ready(handoff)
+    try:
+        _require_ready(handoff)
+    except (ShipmentHeld, ShipmentSeized) as refusal:
+        _record_refusal(refusal, handoff=handoff, by=by)
+        raise
     method = check_second_factor(person=handoff.to_person, pin=pin, badge=badge)
     with transaction.atomic():
         handoff = _locked(handoff)
@@ -412,6 +418,7 @@ def _require_ready(handoff: Handoff) -> None:
     """What must hold when custody passes: asked before the second factor, and again under the locks."""
     _require_state(handoff, HandoffState.RECONCILED)
     _require_open(handoff.consignment)
+    require_free(handoff.consignment)
     verification = handoff.verification
     if verification is None or verification.outcome != Verification.Outcome.MATCH:
         raise errors.FaceMissing(person=display_name(handoff.to_person))

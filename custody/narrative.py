@@ -20,7 +20,7 @@ from biometrics.models import Evidence, EvidenceKind, EvidenceLook, Person
 from biometrics.people import display_name
 from biometrics.vault import NOT_OPENED, open_evidence
 from custody.entry_checks import first_fault, own_verifiers
-from custody.models import Refused
+from custody.models import Act, Findings, Reason, Refused, Zone, ZoneAlert
 from ledger.models import Entry
 from ledger.tlog import canonical
 from ledger.tlog.entry import parse_entry
@@ -38,6 +38,13 @@ KINDS = {
     "disclosure": gettext_lazy("Disclosure"),
     "evidence_opened": gettext_lazy("Look at evidence"),
     "erasure": gettext_lazy("Erasure"),
+    "zone_alert": gettext_lazy("Alert in a restricted zone"),
+    "resolution": gettext_lazy("Decision on an alert"),
+    "inspection": gettext_lazy("Inspection"),
+    "hold": gettext_lazy("Hold"),
+    "release": gettext_lazy("Release"),
+    "seizure": gettext_lazy("Seizure"),
+    "act_refused": gettext_lazy("Refused act of an officer"),
 }
 
 REASONS = {
@@ -47,6 +54,8 @@ REASONS = {
     "same_person_both_sides": gettext_lazy("the same person stood on both sides"),
     "wrong_consignment": gettext_lazy("a tag of another shipment was read"),
     "declined": gettext_lazy("it was declined"),
+    "shipment_held": gettext_lazy("customs held the shipment"),
+    "shipment_seized": gettext_lazy("customs had seized the shipment"),
 }
 
 
@@ -112,6 +121,10 @@ class Directory:
             read_point = ReadPoint.objects.select_related("site").filter(sgln=sgln).first()
             self._places[sgln] = f"{read_point.name}, {read_point.site.name}" if read_point else sgln
         return self._places[sgln]
+
+    def zone(self, urn: str) -> str:
+        found = Zone.objects.select_related("site").filter(pk=uuid.UUID(urn)).first()
+        return f"{found.name}, {found.site.name}" if found else _("a zone no longer on file")
 
     def releaser(self, body: dict[str, Any]) -> str:
         """Who handed over: a person, or the consignor at first intake."""
@@ -334,6 +347,55 @@ def _erasure(body: dict[str, Any], subject: str, directory: Directory) -> str:
     ) % {"n": count, "person": directory.person(subject), "rule": body["rule"]}
 
 
+def _zone_alert(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    sentences = {
+        "stranger": _("A camera saw a stranger in %(zone)s."),
+        "unauthorised": _("A camera saw %(person)s in %(zone)s, who is not authorised there."),
+        "outside_hours": _("A camera saw %(person)s in %(zone)s outside the hours."),
+        "watchlisted": _("A camera saw somebody in %(zone)s who resembles a face on the watchlist."),
+        "unclear": _("A camera kept seeing a face in %(zone)s that it could not compare."),
+    }
+    named = {"zone": directory.zone(body["zone"])}
+    if body["code"] in ("unauthorised", "outside_hours"):
+        named["person"] = directory.person(body["person"])
+    return sentences[body["code"]] % named
+
+
+def _resolution(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    return _("%(by)s decided on an alert in %(zone)s: %(decision)s.") % {
+        "by": directory.account(body["by"]),
+        "zone": directory.zone(body["zone"]),
+        "decision": ZoneAlert.Decision(body["decision"]).label,
+    }
+
+
+def _intervention(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    sentences = {
+        "inspection": _("%(officer)s inspected %(shipment)s at %(place)s. %(findings)s. Reason: %(reason)s."),
+        "sampling": _("%(officer)s took a sample of %(shipment)s at %(place)s. %(findings)s. Reason: %(reason)s."),
+        "hold": _("%(officer)s held %(shipment)s at %(place)s: nobody may hand it over. Reason: %(reason)s."),
+        "release": _("%(officer)s released %(shipment)s at %(place)s. Reason: %(reason)s."),
+        "seizure": _("%(officer)s seized %(shipment)s at %(place)s: nobody may hand it over. Reason: %(reason)s."),
+    }
+    return sentences[body["act"]] % _intervened(body, directory)
+
+
+def _act_refused(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    sentence = _("An act on %(shipment)s in the name of %(officer)s was refused at %(place)s (%(act)s): %(why)s.")
+    return sentence % (_intervened(body, directory) | {"why": REASONS.get(body["code"], body["code"])})
+
+
+def _intervened(body: dict[str, Any], directory: Directory) -> dict[str, Any]:
+    return {
+        "officer": directory.person(body["by"]["person"]),
+        "shipment": body["goods"]["reference"],
+        "place": directory.place(body["where"]["read_point"]),
+        "act": Act(body["act"]).label,
+        "findings": Findings(body["findings"]).label if "findings" in body else "",
+        "reason": Reason(body["reason"]).label,
+    }
+
+
 _TELLERS: dict[str, tuple[Callable[[dict[str, Any], str, Directory], str], str, str]] = {
     "genesis": (_genesis, "link", "plain"),
     "key_rotated": (_key_rotated, "key", "plain"),
@@ -344,6 +406,13 @@ _TELLERS: dict[str, tuple[Callable[[dict[str, Any], str, Directory], str], str, 
     "enrolment": (_enrolment, "fingerprint", "plain"),
     "handoff": (_handoff, "arrows-exchange", "ok"),
     "handoff_refused": (_refused, "ban", "bad"),
+    "zone_alert": (_zone_alert, "camera", "bad"),
+    "resolution": (_resolution, "gavel", "plain"),
+    "inspection": (_intervention, "search", "plain"),
+    "hold": (_intervention, "lock", "warn"),
+    "release": (_intervention, "circle-check", "ok"),
+    "seizure": (_intervention, "gavel", "bad"),
+    "act_refused": (_act_refused, "ban", "bad"),
 }
 
 

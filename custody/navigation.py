@@ -36,7 +36,11 @@ GROUPS = (
     (
         _("Oversight"),
         "gavel",
-        ((_("Refusals"), "refusals", "ban", (Capability.SEE_REFUSALS,)),),
+        (
+            (_("Zones"), "zones", "camera", (Capability.WATCH_ZONES, Capability.MANAGE_ZONES)),
+            (_("Interventions"), "interventions", "gavel", (Capability.INTERVENE,)),
+            (_("Refusals"), "refusals", "ban", (Capability.SEE_REFUSALS,)),
+        ),
     ),
     (
         _("Ledger"),

@@ -134,6 +134,11 @@ BIOMETRICS_LIVENESS = os.environ.get("BIOMETRICS_LIVENESS", "optional" if DEMO e
 BIOMETRICS_RETENTION = os.environ.get("BIOMETRICS_RETENTION", "")
 BIOMETRICS_MASTER_KEY_FILE = Path(os.environ.get("BIOMETRICS_MASTER_KEY_FILE", VAR_DIR / "keys" / "biometrics-master"))
 
+# Restricted zones, in seconds: frames that show the same person no further apart than this are one stay; a camera that
+# sends none for longer than that leaves a gap in what was watched.
+ZONE_EVENT_GAP = int(os.environ.get("ZONE_EVENT_GAP", 60))
+ZONE_COVERAGE_GAP = int(os.environ.get("ZONE_COVERAGE_GAP", 10))
+
 SECOND_FACTOR_KEY_FILE = Path(os.environ.get("SECOND_FACTOR_KEY_FILE", VAR_DIR / "keys" / "second-factor"))
 
 READER_CREDENTIAL_KEY_FILE = Path(os.environ.get("READER_CREDENTIAL_KEY_FILE", VAR_DIR / "keys" / "reader-credentials"))

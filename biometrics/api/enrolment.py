@@ -15,7 +15,7 @@ from accounts.models import User
 from accounts.roles import Capability
 from biometrics.consent import CURRENT_VERSION, ConsentGiven, withdraw_consent
 from biometrics.enrolment import enrol_person
-from biometrics.models import Person, PersonKind, Retention, Template
+from biometrics.models import NEVER_REGISTERED, Person, PersonKind, Retention, Template
 from biometrics.people import MAX_NAME, people_on_file, register_person
 
 
@@ -27,7 +27,7 @@ class ConsentFields(serializers.Serializer[Any]):
 
 class PersonFields(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=MAX_NAME)
-    kind = serializers.ChoiceField(choices=[kind for kind in PersonKind.values if kind != PersonKind.WATCHLISTED])
+    kind = serializers.ChoiceField(choices=[kind for kind in PersonKind.values if kind not in NEVER_REGISTERED])
     exempt = serializers.BooleanField(default=False)
     consent = ConsentFields(required=False)
 

@@ -7,7 +7,7 @@ Safe under threads: what dlib does not let threads share is per thread or taken 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 
 import dlib
@@ -96,6 +96,12 @@ def sight(photo: Photo, *, look_closer: bool = False) -> Sighting | None:
     """
     faces = find_faces(photo, look_closer=look_closer)
     return _measure(photo, faces) if faces else None
+
+
+def sight_all(photo: Photo) -> list[Sighting]:
+    """Find and measure every face of ``photo``, the largest first, whatever its quality."""
+    faces = find_faces(photo, look_closer=True)
+    return [replace(_measure(photo, [face]), faces_in_frame=len(faces)) for face in faces]
 
 
 def describe_sightings(sightings: Sequence[Sighting]) -> NDArray[np.float64]:

@@ -77,6 +77,19 @@ ENROLMENT = CapturePolicy(
     max_underexposed_e4=1300,
     min_sharpness=290,
 )
+# Whoever passes a camera does not pose for it: what does not reach this is a face that was seen and is not compared.
+PASSING = CapturePolicy(
+    max_second_face_e4=10_000,
+    look_closer=True,
+    min_eye_distance_px=40,
+    min_score_e3=400,
+    max_yaw_e3=250,
+    min_luminance_e3=200,
+    max_luminance_e3=850,
+    max_overexposed_e4=1500,
+    max_underexposed_e4=3000,
+    min_sharpness=100,
+)
 # A head in motion is turned and blurred; the frame that is compared with the template meets PROBE besides.
 LIVENESS_FRAME = CapturePolicy(max_second_face_e4=3000, look_closer=False, min_eye_distance_px=60, min_score_e3=250)
 

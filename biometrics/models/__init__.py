@@ -7,12 +7,13 @@ Every value of an :class:`Evidence` is sealed under its person's own key (:mod:`
 from biometrics.models.consent import Consent, ConsentPurpose, Retention
 from biometrics.models.evidence import Evidence, EvidenceHold, EvidenceKind, EvidenceLook
 from biometrics.models.factors import Badge, Pin
-from biometrics.models.people import Person, PersonKey, PersonKind
+from biometrics.models.people import NEVER_REGISTERED, Person, PersonKey, PersonKind
 from biometrics.models.templates import DuplicateReview, Template, TemplatePhoto
 from biometrics.models.verifications import CaptureSource, LivenessChallenge, Verification
 from biometrics.models.watchlist import AuthorisedGroup, WatchlistEntry, WatchlistLead, WatchlistPhoto
 
 __all__ = [
+    "NEVER_REGISTERED",
     "AuthorisedGroup",
     "Badge",
     "CaptureSource",

@@ -20,6 +20,7 @@ class EvidenceKind(models.TextChoices):
     DOCUMENT = "document", _("Photo of the identity document")
     DESCRIPTOR = "descriptor", _("Descriptor of one photo")
     TRANSCRIPT = "transcript", _("Transcript of a liveness challenge")
+    FRAME = "frame", _("Frame of a zone camera")
 
 
 class Evidence(models.Model):
@@ -69,6 +70,7 @@ class EvidenceLook(models.Model):
         INVESTIGATION = "investigation", _("Investigation")
         SUBJECT_REQUEST = "subject_request", _("Request of the person concerned")
         QUALITY = "quality_check", _("Check of the quality of enrolment")
+        ZONE = "zone_alert", _("Decide on an alert in a restricted zone")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     evidence = models.ForeignKey(Evidence, on_delete=models.PROTECT, related_name="looks")
@@ -89,6 +91,7 @@ class EvidenceLook(models.Model):
                         "investigation",
                         "subject_request",
                         "quality_check",
+                        "zone_alert",
                     ]
                 ),
                 name="evidence_look_reason_is_known",

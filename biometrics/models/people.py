@@ -15,6 +15,11 @@ class PersonKind(models.TextChoices):
     OFFICER = "officer", _("Officer")
     REPRESENTATIVE = "representative", _("Representative")
     WATCHLISTED = "watchlisted", _("On the watchlist")
+    UNKNOWN = "unknown", _("Seen by a camera, not known")
+
+
+# Records of faces alone: nobody was registered, and none of them can hold custody.
+NEVER_REGISTERED = (PersonKind.WATCHLISTED, PersonKind.UNKNOWN)
 
 
 class Person(models.Model):

@@ -16,7 +16,7 @@ from accounts.models import User
 from accounts.roles import Capability
 from biometrics import groups
 from biometrics.directory import find_by_name, open_names
-from biometrics.models import AuthorisedGroup, Person, PersonKind, Template
+from biometrics.models import NEVER_REGISTERED, AuthorisedGroup, Person, Template
 from refusals import Refusal
 
 PER_PAGE = 50
@@ -88,7 +88,7 @@ def _show(
 ) -> HttpResponse:
     members = found.members.order_by("-registered_at").annotate(enrolled=_ENROLLED)
     page = Paginator(members, PER_PAGE).get_page(request.GET.get("page"))
-    others = Person.objects.filter(erased_at=None, exempt=False).exclude(kind=PersonKind.WATCHLISTED)
+    others = Person.objects.filter(erased_at=None, exempt=False).exclude(kind__in=NEVER_REGISTERED)
     fitting = find_by_name(list(others.exclude(groups=found)), name)[:MOST_FOUND] if name else []
     names = open_names([*page.object_list, *fitting])
     return render(

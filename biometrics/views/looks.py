@@ -25,7 +25,7 @@ from refusals import Refusal
 
 PER_PAGE = 50
 # What a screen can show; of a template or descriptor there is nothing to see.
-SHOWN = (EvidenceKind.PHOTO, EvidenceKind.DOCUMENT, EvidenceKind.PROBE)
+SHOWN = (EvidenceKind.PHOTO, EvidenceKind.DOCUMENT, EvidenceKind.PROBE, EvidenceKind.FRAME)
 
 
 class LookForm(forms.Form):

@@ -15,11 +15,21 @@ from accounts.access import capability_required
 from accounts.models import User
 from accounts.roles import Capability
 from biometrics.directory import find_by_name, open_names
-from biometrics.models import Badge, Consent, ConsentPurpose, DuplicateReview, Person, PersonKind, Pin, Template
+from biometrics.models import (
+    NEVER_REGISTERED,
+    Badge,
+    Consent,
+    ConsentPurpose,
+    DuplicateReview,
+    Person,
+    PersonKind,
+    Pin,
+    Template,
+)
 from biometrics.people import people_on_file
 
 PER_PAGE = 50
-KINDS = [(value, label) for value, label in PersonKind.choices if value != PersonKind.WATCHLISTED]
+KINDS = [(value, label) for value, label in PersonKind.choices if value not in NEVER_REGISTERED]
 
 _THEIRS = {"person": OuterRef("pk")}
 _ENROLLED = Exists(Template.objects.filter(active=True, **_THEIRS))

@@ -8,21 +8,24 @@ import segno
 from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.access import capability_required
 from accounts.models import User
-from accounts.roles import Capability
+from accounts.roles import Capability, Role
 from biometrics.consent import consent_to_enrolment
 from biometrics.directory import open_names
 from biometrics.enrolment import LEAST_PHOTOS, MOST_PHOTOS, enrol_person, require_enrollable
+from biometrics.errors import AccountTaken
 from biometrics.models import Badge, CaptureSource, Person, PersonKind, Verification
+from biometrics.people import name_account
 from biometrics.second_factor import PIN_DIGITS, issue_badge, set_pin
 from biometrics.vault import NOT_OPENED, open_evidence
 from ledger.tlog.errors import NotCanonical
@@ -69,6 +72,7 @@ def person(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
             "groups": list(found.groups.all()),
             "duplicates": list(found.duplicate_reviews.all()),
             "may_manage": user.may(Capability.MANAGE_PEOPLE),
+            "accounts": _free_accounts(found) if user.may(Capability.MANAGE_PEOPLE) else (),
             "may_withdraw": user.may(Capability.MANAGE_PEOPLE) or user.may(Capability.DECIDE_DUPLICATES),
             "may_decide": user.may(Capability.DECIDE_DUPLICATES),
             "may_read_ledger": user.may(Capability.READ_LEDGER),
@@ -190,6 +194,25 @@ def badge(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
     response = render(request, "biometrics/badge.html", context)
     add_never_cache_headers(response)
     return response
+
+
+@require_POST
+@capability_required(Capability.MANAGE_PEOPLE)
+def account(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
+    """Say which account the person logs in with; an empty choice takes it away."""
+    found, chosen = _find(person_id), request.POST.get("account", "")
+    user = _free_accounts(found).filter(username=chosen).first() if chosen else None
+    if chosen and user is None:
+        raise AccountTaken(account=chosen[:150])
+    name_account(person=found, user=user)
+    messages.success(request, _("Saved."))
+    return redirect("person", found.pk)
+
+
+def _free_accounts(found: Person) -> QuerySet[User]:
+    """Accounts of people that belong to nobody else on file."""
+    people = User.objects.filter(is_active=True).exclude(role=Role.WITNESS)
+    return people.filter(Q(person=None) | Q(person=found)).order_by("username")
 
 
 def _qr(code: str) -> str:

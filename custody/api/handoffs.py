@@ -141,7 +141,7 @@ class Face(HandoffView):
         handoff = self.handoff(handoff_id)
         handoffs.verify_receiver(
             handoff=handoff,
-            capture=_capture(handoff, fields.validated_data),
+            capture=read_sent_capture(fields.validated_data, context=handoffs.liveness_context(handoff)),
             source=CaptureSource.API,
             camera=fields.validated_data["camera"],
             by=self.user(request),
@@ -149,13 +149,14 @@ class Face(HandoffView):
         return self.answer(handoff)
 
 
-def _capture(handoff: Handoff, sent: dict[str, Any]) -> Still | Burst:
+def read_sent_capture(sent: dict[str, Any], *, context: str) -> Still | Burst:
+    """Read what :class:`FaceFields` admitted: a burst that answers a challenge issued for ``context``, or a still."""
     captured_at = sent.get("captured_at") or timezone.now()
     if sent["frames"]:
         return read_burst(
             challenge=sent["challenge"],
             nonce=sent["nonce"],
-            context=handoffs.liveness_context(handoff),
+            context=context,
             frames=[frame.read() for frame in sent["frames"]],
             frame_times=sent["frame_times"],
             captured_at=captured_at,

@@ -6,7 +6,6 @@ Each step is a POST that makes one service call and goes back to that address; a
 
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -21,7 +20,6 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import get_conditional_response
-from django.utils.dateparse import parse_datetime
 from django.utils.http import quote_etag
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -32,10 +30,11 @@ from accounts.roles import Capability
 from biometrics.directory import open_names
 from biometrics.models import CaptureSource, Verification
 from biometrics.people import display_name
-from biometrics.verification import MOST_FRAMES, Burst, Still, liveness_required, read_burst
+from biometrics.verification import Burst, liveness_required
 from custody import handoffs
 from custody.models import OPEN_STATES, Handoff, HandoffState
 from custody.narrative import Directory, tell_refused
+from custody.views.captures import camera_of, read_capture
 from custody.views.live import reload_if_logged_out
 from custody.views.opening import READ_POINT
 from custody.views.tag_rows import scanned_row, tag_rows
@@ -280,8 +279,8 @@ def read_again(request: HttpRequest, handoff: Handoff) -> None:
 
 @_step
 def face(request: HttpRequest, handoff: Handoff) -> None:
-    camera = request.POST.get("camera_device", "").strip()[:100]
-    capture = _capture(request, handoff)
+    camera = camera_of(request)
+    capture = read_capture(request, context=handoffs.liveness_context(handoff))
     live = isinstance(capture, Burst)
     verification = handoffs.verify_receiver(
         handoff=handoff,
@@ -292,22 +291,6 @@ def face(request: HttpRequest, handoff: Handoff) -> None:
     )
     if verification.outcome == Verification.Outcome.SECOND_CAPTURE:
         messages.info(request, _("One more capture is needed."))
-
-
-def _capture(request: HttpRequest, handoff: Handoff) -> Still | Burst:
-    captured_at = _captured_at(request.POST.get("captured_at", ""))
-    frames = request.FILES.getlist("frames")[: MOST_FRAMES + 1]
-    if frames:
-        return read_burst(
-            challenge=request.POST.get("challenge", ""),
-            nonce=request.POST.get("nonce", "")[:128],
-            context=handoffs.liveness_context(handoff),
-            frames=[frame.read() for frame in frames],
-            frame_times=request.POST.get("frame_times", "")[:1024],
-            captured_at=captured_at,
-        )
-    photo = request.FILES.get("photo")
-    return Still(photo.read() if photo else b"", captured_at)
 
 
 @_step
@@ -332,17 +315,6 @@ def refuse(request: HttpRequest, handoff: Handoff) -> None:
 @_step
 def cancel(request: HttpRequest, handoff: Handoff) -> None:
     handoffs.cancel_handoff(handoff=handoff, by=_user(request))
-
-
-def _captured_at(text: str) -> datetime:
-    """When the camera says that the still was taken; now, where a file was chosen or the claim cannot be read."""
-    try:
-        claimed = parse_datetime(text)
-    except ValueError:
-        claimed = None
-    if claimed is None:
-        return timezone.now()
-    return claimed.astimezone(UTC) if claimed.tzinfo else claimed.replace(tzinfo=UTC)
 
 
 def _handoffs() -> QuerySet[Handoff]:

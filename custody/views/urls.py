@@ -1,6 +1,17 @@
 from django.urls import path
 
-from custody.views import audit, browser_verification, handoffs, home, opening, refusals, verification
+from custody.views import (
+    audit,
+    browser_verification,
+    handoffs,
+    home,
+    interventions,
+    opening,
+    refusals,
+    verification,
+    zone_alerts,
+    zones,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -16,6 +27,23 @@ urlpatterns = [
     path("handoffs/<uuid:handoff_id>/refuse/", handoffs.refuse, name="handoff_refuse"),
     path("handoffs/<uuid:handoff_id>/cancel/", handoffs.cancel, name="handoff_cancel"),
     path("refusals/", refusals.refusal_list, name="refusals"),
+    path("interventions/", interventions.intervention_list, name="interventions"),
+    path("interventions/<uuid:intervention_id>/", interventions.intervention, name="intervention"),
+    path("interventions/<uuid:intervention_id>/face/", interventions.face, name="intervention_face"),
+    path("interventions/<uuid:intervention_id>/cancel/", interventions.cancel, name="intervention_cancel"),
+    path("shipments/<uuid:consignment_id>/intervene/", interventions.new, name="intervention_new"),
+    path("zones/", zones.zone_list, name="zones"),
+    path("zones/new/", zones.new_zone, name="zone_new"),
+    path("zones/alerts/", zone_alerts.alert_list, name="zone_alerts"),
+    path("zones/alerts/live/", zone_alerts.live, name="zone_alerts_live"),
+    path("zones/alerts/<uuid:alert_id>/", zone_alerts.alert, name="zone_alert"),
+    path("zones/alerts/<uuid:alert_id>/frame/", zone_alerts.frame, name="zone_alert_frame"),
+    path("zones/alerts/<uuid:alert_id>/decide/", zone_alerts.decide, name="zone_alert_decide"),
+    path("zones/<uuid:zone_id>/", zones.zone, name="zone"),
+    path("zones/<uuid:zone_id>/edit/", zones.edit_zone, name="zone_edit"),
+    path("zones/<uuid:zone_id>/cameras/new/", zones.new_camera, name="camera_new"),
+    path("zones/cameras/<uuid:camera_id>/token/", zones.renew_token, name="camera_token"),
+    path("zones/cameras/<uuid:camera_id>/switch/", zones.switch, name="camera_switch"),
     path("ledger/", audit.entries, name="ledger"),
     path("ledger/<int:index>/", audit.entry, name="entry"),
     path("ledger/<int:index>/note", audit.note, name="entry_note"),

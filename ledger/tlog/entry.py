@@ -53,6 +53,7 @@ KINDS = frozenset(
         "hold",
         "release",
         "seizure",
+        "act_refused",
         "discrepancy",
         "resolution",
         "zone_alert",
