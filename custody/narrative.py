@@ -26,7 +26,7 @@ from ledger.tlog import canonical
 from ledger.tlog.entry import parse_entry
 from ledger.tlog.errors import NotCanonical, TimeMalformed, TlogError
 from ledger.tlog.times import parse_time
-from shipments.models import Consignment, ReadPoint
+from shipments.models import Consignment, Reader, ReadPoint, Site
 
 KINDS = {
     "handoff": gettext_lazy("Handoff"),
@@ -45,6 +45,8 @@ KINDS = {
     "release": gettext_lazy("Release"),
     "seizure": gettext_lazy("Seizure"),
     "act_refused": gettext_lazy("Refused act of an officer"),
+    "reads_anchored": gettext_lazy("Reads bound"),
+    "read_gap": gettext_lazy("Gap in the reads"),
 }
 
 REASONS = {
@@ -103,6 +105,8 @@ class Directory:
         self._persons: dict[str, str] = {}
         self._places: dict[str, str] = {}
         self._accounts: dict[str, str] = {}
+        self._sites: dict[str, str] = {}
+        self._readers: dict[str, str] = {}
 
     def person(self, urn: str) -> str:
         if urn not in self._persons:
@@ -125,6 +129,17 @@ class Directory:
     def zone(self, urn: str) -> str:
         found = Zone.objects.select_related("site").filter(pk=uuid.UUID(urn)).first()
         return f"{found.name}, {found.site.name}" if found else _("a zone no longer on file")
+    def site(self, gln: str) -> str:
+        if gln not in self._sites:
+            site = Site.objects.filter(gln=gln).first()
+            self._sites[gln] = site.name if site else gln
+        return self._sites[gln]
+
+    def reader(self, urn: str) -> str:
+        if urn not in self._readers:
+            reader = Reader.objects.filter(pk=uuid.UUID(urn)).first()
+            self._readers[urn] = reader.name if reader else _("a reader no longer on file")
+        return self._readers[urn]
 
     def releaser(self, body: dict[str, Any]) -> str:
         """Who handed over: a person, or the consignor at first intake."""
@@ -394,6 +409,22 @@ def _intervened(body: dict[str, Any], directory: Directory) -> dict[str, Any]:
         "findings": Findings(body["findings"]).label if "findings" in body else "",
         "reason": Reason(body["reason"]).label,
     }
+def _reads_anchored(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    count = int(body["reports"])
+    return ngettext(
+        "%(n)s report of the readers at %(site)s was bound into the ledger: it cannot be changed unseen any more.",
+        "%(n)s reports of the readers at %(site)s were bound into the ledger: they cannot be changed unseen any more.",
+        count,
+    ) % {"n": count, "site": directory.site(body["site"])}
+
+
+def _read_gap(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    lost = int(body["purged_total"])
+    return ngettext(
+        "%(reader)s at %(place)s admitted that it lost %(n)s event. A tag not read then may have been there.",
+        "%(reader)s at %(place)s admitted that it lost %(n)s events. A tag not read then may have been there.",
+        lost,
+    ) % {"reader": directory.reader(body["reader"]), "place": directory.place(body["read_point"]), "n": lost}
 
 
 _TELLERS: dict[str, tuple[Callable[[dict[str, Any], str, Directory], str], str, str]] = {
@@ -404,6 +435,8 @@ _TELLERS: dict[str, tuple[Callable[[dict[str, Any], str, Directory], str], str, 
     "evidence_opened": (_evidence_opened, "eye", "warn"),
     "erasure": (_erasure, "trash", "warn"),
     "enrolment": (_enrolment, "fingerprint", "plain"),
+    "reads_anchored": (_reads_anchored, "antenna", "plain"),
+    "read_gap": (_read_gap, "wifi-off", "warn"),
     "handoff": (_handoff, "arrows-exchange", "ok"),
     "handoff_refused": (_refused, "ban", "bad"),
     "zone_alert": (_zone_alert, "camera", "bad"),
