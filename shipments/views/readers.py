@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.access import capability_required
 from accounts.roles import Capability
 from shipments.models import CoverageGap, ManifestItem, QuarantinedEvent, Reader, ReaderCredential, TagRead
+from shipments.mqtt_connection import topic_of
 from shipments.reader_credentials import issue_credential, revoke_credential
 from shipments.views.places import DIALECT_NAMES
 from shipments.views.reader_health import count_last_day, tell_health
@@ -44,7 +45,18 @@ REASONS = {
     "time_out_of_range": gettext_lazy("The time is out of range"),
     "antenna_malformed": gettext_lazy("The antenna cannot be read"),
     "rssi_malformed": gettext_lazy("The signal strength cannot be read"),
+    "empty": gettext_lazy("An empty report"),
+    "not_utf8": gettext_lazy("Not UTF-8"),
+    "not_events": gettext_lazy("Neither an event nor a list of events"),
+    "too_deep": gettext_lazy("Nested too deep"),
+    "too_many_events": gettext_lazy("Too many events in one report"),
+    "form_malformed": gettext_lazy("A form that cannot be read"),
+    "report_encoding_broken": gettext_lazy("gzip that cannot be unpacked"),
+    "report_too_large": gettext_lazy("Too large when unpacked"),
+    "not_processed": gettext_lazy("It could not be stored; the log says why"),
     "overflow_malformed": gettext_lazy("A report of lost events that cannot be read"),
+    "gap_malformed": gettext_lazy("A gap that cannot be read"),
+    "trigger_malformed": gettext_lazy("A change of an input (GPI) that cannot be read"),
 }
 
 
@@ -103,6 +115,7 @@ def _show(request: HttpRequest, found: Reader, *, username: str = "", password: 
             "health": tell_health(found, now),
             "day": count_last_day(found, now),
             "dialect": DIALECT_NAMES.get(found.dialect, _("Told by what arrives")),
+            "topic": topic_of(found.pk),
             "address": request.build_absolute_uri(reverse("reader-events", args=[found.pk])),
             "credentials": found.credentials.filter(revoked_at=None).order_by("-created_at"),
             "username": username,
