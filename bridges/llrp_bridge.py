@@ -148,9 +148,11 @@ def _epc(record: dict[str, Any]) -> str:
 
 
 def _number(value: Any) -> int | None:
-    # Older decoders give each field as a tuple.
+    # Some decoders give a field as a tuple, or a parameter of one field as a dict.
     if isinstance(value, list | tuple) and value:
         value = value[0]
+    elif isinstance(value, dict) and len(value) == 1:
+        (value,) = value.values()
     return value if type(value) is int else None
 
 

@@ -275,7 +275,7 @@ def test_records_in_a_programs_output(text: str, expected: list[str]) -> None:
 def test_a_record_to_a_read() -> None:
     record = {"EPC": "3074", "LastSeenTimestampUTC": (US + 5,), "AntennaID": (3,), "PeakRSSI": (-60,)}
     assert bridge.read_of(record, US) == {"epc": "3074", "read_at": US + 5, "antenna": 3, "rssi_cdbm": -6000}
-    record = {"EPC": "3074", "LastSeenTimestampUptime": 12345, "PeakRSSI": -60, "ImpinjPeakRSSI": -5987}
+    record = {"EPC": "3074", "LastSeenTimestampUptime": 12345, "PeakRSSI": -60, "ImpinjPeakRSSI": {"RSSI": -5987}}
     assert bridge.read_of(record, US) == {"epc": "3074", "read_at": US, "rssi_cdbm": -5987}
     for nothing in ({"EPC": None}, {"EPC": "xyz"}, {"EPC": 3074}, {"EPC": ""}):
         assert bridge.read_of(nothing, US) is None
