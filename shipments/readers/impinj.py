@@ -2,7 +2,7 @@
 Impinj R700 and R720, IoT device interface: arrays of events by webhook, an empty array when idle, or a stream of lines.
 
 ``lastSeenTime`` is when the tag was seen and is preferred; ``timestamp`` is when the event was queued. An overflow
-event is the reader's admission that it dropped others.
+event is the reader's admission that it dropped others; ``gpiTransition`` is a light barrier or a door contact.
 """
 
 from typing import Any
@@ -16,10 +16,12 @@ from shipments.readers.report import (
     Gap,
     Parsed,
     Read,
+    Trigger,
     antenna_port,
     base64_hex,
     hex_epc,
     hex_tid,
+    input_port,
     parse_time,
     reader_time_text,
     rssi_cdbm,
@@ -27,7 +29,10 @@ from shipments.readers.report import (
 )
 
 NAME = "impinj"
-OTHER_EVENTS = frozenset({"antennaConnected", "antennaDisconnected", "inventoryStatus", "antennaActivation"})
+OTHER_EVENTS = frozenset(
+    {"antennaConnected", "antennaDisconnected", "inventoryStatus", "antennaActivation", "diagnostic"}
+)
+TRANSITIONS = {"low-to-high": True, "high-to-low": False}
 
 
 def recognises(value: Any) -> bool:
@@ -43,10 +48,11 @@ def read_event(value: Any, parsed: Parsed) -> None:
         raise FieldFault("event_type_malformed")
     if isinstance(value, Ambiguous):
         raise FieldFault("duplicate_keys")
+    parsed.note_hostname(value.get("hostname"))
     if kind in OTHER_EVENTS:
         parsed.other_events += 1
         return
-    if kind not in ("tagInventory", "overflow"):
+    if kind not in ("tagInventory", "overflow", "gpiTransition"):
         raise FieldFault("event_type_unknown")
     inner = value.get(f"{kind}Event")
     if not isinstance(inner, dict):
@@ -55,6 +61,8 @@ def read_event(value: Any, parsed: Parsed) -> None:
         raise FieldFault("duplicate_keys")
     if kind == "overflow":
         parsed.gaps.append(_gap(inner))
+    elif kind == "gpiTransition":
+        parsed.triggers.append(_trigger(inner, value.get("timestamp")))
     else:
         parsed.reads.append(_read(inner, value.get("timestamp")))
 
@@ -106,6 +114,18 @@ def _gap(event: dict[str, Any]) -> Gap:
     if purged is None or last < first:
         raise FieldFault("overflow_malformed")
     return Gap(first_ns=first, last_ns=last, purged=purged)
+
+
+def _trigger(event: dict[str, Any], time: Any) -> Trigger:
+    transition = event.get("transition")
+    if type(transition) is not str or transition not in TRANSITIONS:
+        raise FieldFault("trigger_malformed")
+    return Trigger(
+        port=input_port(event.get("gpi")),
+        high=TRANSITIONS[transition],
+        at_ns=parse_time(time),
+        reader_time=reader_time_text(time),
+    )
 
 
 DIALECT = Dialect(name=NAME, recognises=recognises, read_event=read_event)

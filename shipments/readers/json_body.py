@@ -1,11 +1,12 @@
 """
-A report's bytes to its JSON values: an array, one object, or one value per line. Trusts nothing: neither depth, size,
-numbers nor keys.
+A report's bytes to its JSON values: an array, one object, one value per line, or objects one behind the other. Trusts
+nothing: neither depth, size, numbers nor keys.
 
 What spoils a single value is left in it as a mark, for the dialect to quarantine; what spoils the whole raises.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,9 @@ MAX_COMMAS = 6_000_000
 MAX_CONTAINERS = 1_000_000
 MAX_NUMBER_DIGITS = 40
 EXCERPT = 400
+MAX_EXCERPTS = 10_000  # of one report: a flood of poison is counted, and told of by its first events
+
+_BLANKS = re.compile(r"[ \t\r\n]*")
 
 
 class ReportUnreadable(Exception):
@@ -43,11 +47,10 @@ class NotANumber:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Values with their positions, and the lines that were no JSON. ``whole`` is set where the report is one value."""
+    """Values with their positions, and what between them was no JSON."""
 
     values: list[tuple[int, Any]]
     faults: list[Fault]
-    whole: Any = None
 
 
 def read_body(body: bytes) -> Body:
@@ -60,23 +63,23 @@ def read_body(body: bytes) -> Body:
     try:
         value = _load(text)
     except ValueError as error:
-        lines = _read_lines(text)
-        if lines is None:
+        stream = _read_stream(text)
+        if stream is None:
             raise ReportUnreadable("not_json", str(error)[:200]) from error
-        return lines
+        return stream
     if isinstance(value, list):
         if len(value) > MAX_EVENTS:
             raise ReportUnreadable("too_many_events", str(len(value)))
         return Body(list(enumerate(value)), [])
     if isinstance(value, dict):
-        return Body([(0, value)], [], whole=value)
+        return Body([(0, value)], [])
     raise ReportUnreadable("not_events", type(value).__name__)
 
 
 def excerpt(value: Any) -> str:
     """Return the beginning of a value as printable ASCII: NULs and lone surrogates stay escaped."""
     try:
-        return json.dumps(value, default=repr)[:EXCERPT]
+        return _ENCODER.encode(value)[:EXCERPT]
     except (RecursionError, ValueError):
         return "(nested too deep to print)"
 
@@ -94,37 +97,57 @@ def _text(body: bytes) -> str:
     return text
 
 
-def _read_lines(text: str) -> Body | None:
-    """Read newline-delimited JSON; None where the first line is no complete object, so that it is no such body."""
+def _read_stream(text: str) -> Body | None:
+    """
+    Read values by the line, or objects one behind the other over any lines.
+
+    :returns: None where the body begins otherwise, so that it is neither
+    """
     # Not splitlines(): it breaks at U+2028 and others, which may stand inside a JSON string.
-    lines = [(place, line) for place, line in enumerate(text.split("\n")) if line.strip()]
-    if len(lines) < 2:
-        return None
-    try:
-        if not isinstance(_load(lines[0][1]), dict):
+    chunks = [line for line in text.split("\n") if line.strip()]
+    head, rest = _read_values(chunks[0])
+    if rest or not isinstance(head[0], dict):
+        chunks = [text]
+        head, rest = _read_values(text)
+        if not head or not isinstance(head[0], dict) or not (len(head) > 1 or rest.startswith("{")):
             return None
-    except ValueError:
-        return None
-    if len(lines) > MAX_EVENTS:
-        raise ReportUnreadable("too_many_events", str(len(lines)))
     values: list[tuple[int, Any]] = []
     faults: list[Fault] = []
-    for place, line in lines:
-        try:
-            values.append((place, _load(line)))
-        except ValueError:
-            faults.append(Fault(place, "not_json", excerpt(line[:EXCERPT])))
+    place = 0
+    for chunk in chunks:
+        # A line is read once and given up at its first fault: were it sought for a next beginning, a hostile body
+        # could have each byte read many times.
+        found, rest = _read_values(chunk)
+        values += enumerate(found, place)
+        place += len(found)
+        if rest:
+            told = excerpt(rest[:EXCERPT]) if len(faults) < MAX_EXCERPTS else ""
+            faults.append(Fault(place, "not_json", told))
+            place += 1
+        if place > MAX_EVENTS:
+            raise ReportUnreadable("too_many_events", f"more than {MAX_EVENTS}")
     return Body(values, faults)
+
+
+def _read_values(text: str) -> tuple[list[Any], str]:
+    """Return the values that stand one behind the other in ``text``, and from where on it is no JSON."""
+    values: list[Any] = []
+    start = _BLANKS.match(text).end()  # type: ignore[union-attr]  # it matches everything
+    while start < len(text):
+        try:
+            value, end = _DECODER.raw_decode(text, start)
+        except RecursionError as error:
+            raise ReportUnreadable("too_deep") from error
+        except ValueError:
+            break
+        values.append(value)
+        start = _BLANKS.match(text, end).end()  # type: ignore[union-attr]
+    return values, text[start:]
 
 
 def _load(text: str) -> Any:
     try:
-        return json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_int=_integer,
-            parse_constant=NotANumber,
-        )
+        return _DECODER.decode(text)
     except RecursionError as error:
         raise ReportUnreadable("too_deep") from error
 
@@ -137,3 +160,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _integer(spelling: str) -> Any:
     # Python refuses to convert thousands of digits, which would cost the whole report for one bad event.
     return int(spelling) if len(spelling) <= MAX_NUMBER_DIGITS else NotANumber(spelling)
+
+
+_ENCODER = json.JSONEncoder(default=repr)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=NotANumber)

@@ -15,6 +15,9 @@ MAX_NS = (1 << 63) - 1
 MAX_BIGINT = (1 << 63) - 1
 MAX_ANTENNA = 32767
 RSSI_RANGE_CDBM = (-20_000, 10_000)
+# One reader has one name. Many in one report are somebody's joke, and a set of them would grow with the body.
+MAX_HOSTNAMES = 16
+MAX_HOSTNAME = 253
 
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d):(\d\d)(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d\d):?(\d\d))",
@@ -97,6 +100,13 @@ class Parsed:
     @property
     def heartbeat(self) -> bool:
         return self.events == 0
+
+    def note_hostname(self, value: Any) -> None:
+        """Keep what the sender calls itself; what is no name is passed over, for a sighting counts for more."""
+        if type(value) is not str or value in self.hostnames or len(self.hostnames) == MAX_HOSTNAMES:
+            return
+        if 0 < len(value) <= MAX_HOSTNAME and value.isascii() and value.isprintable():
+            self.hostnames.add(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +229,23 @@ def antenna_port(value: Any) -> int | None:
 
 def rssi_cdbm(value: Any) -> int | None:
     return whole_number(value, "rssi_malformed", *RSSI_RANGE_CDBM)
+
+
+def rssi_of_dbm(value: Any) -> int | None:
+    """Return hundredths of a dBm of a field in dBm, whole or with decimals. :raises FieldFault:"""
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not -1_000 < value < 1_000:  # which NaN and the infinities are not either
+        raise FieldFault("rssi_malformed")
+    return rssi_cdbm(round(value * 100))
+
+
+def input_port(value: Any) -> int:
+    """Return the number of a reader's input (GPI). :raises FieldFault:"""
+    port = whole_number(value, "trigger_malformed", 0, MAX_ANTENNA)
+    if port is None:
+        raise FieldFault("trigger_malformed")
+    return port
 
 
 def _in_range(nanoseconds: int) -> int:

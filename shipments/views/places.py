@@ -38,6 +38,9 @@ from shipments.views.reader_health import tell_health
 
 DIALECT_NAMES = {
     "impinj": gettext_lazy("Impinj IoT device interface (R700, R720)"),
+    "zebra": gettext_lazy("Zebra IoT Connector (FX7500, FX9600, FXR60, FXR90)"),
+    "zebra_handheld": gettext_lazy("Zebra handheld (RFD40, RFD90)"),
+    "speedway": gettext_lazy("Impinj Speedway Connect (R120, R220, R420)"),
     "custody": gettext_lazy("Custody’s own form"),
 }
 

@@ -31,6 +31,7 @@ from shipments.models import (
 from shipments.places import forget_antenna, name_antenna, switch_reader
 from shipments.reader_alerts import open_alerts
 from shipments.views.alert_lines import tell_alerts
+from shipments.mqtt_connection import topic_of
 from shipments.views.places import DIALECT_NAMES
 from shipments.views.reader_health import count_last_day, tell_clock, tell_health
 
@@ -67,7 +68,18 @@ REASONS = {
     "time_out_of_range": gettext_lazy("The time is out of range"),
     "antenna_malformed": gettext_lazy("The antenna cannot be read"),
     "rssi_malformed": gettext_lazy("The signal strength cannot be read"),
+    "empty": gettext_lazy("An empty report"),
+    "not_utf8": gettext_lazy("Not UTF-8"),
+    "not_events": gettext_lazy("Neither an event nor a list of events"),
+    "too_deep": gettext_lazy("Nested too deep"),
+    "too_many_events": gettext_lazy("Too many events in one report"),
+    "form_malformed": gettext_lazy("A form that cannot be read"),
+    "report_encoding_broken": gettext_lazy("gzip that cannot be unpacked"),
+    "report_too_large": gettext_lazy("Too large when unpacked"),
+    "not_processed": gettext_lazy("It could not be stored; the log says why"),
     "overflow_malformed": gettext_lazy("A report of lost events that cannot be read"),
+    "gap_malformed": gettext_lazy("A gap that cannot be read"),
+    "trigger_malformed": gettext_lazy("A change of an input (GPI) that cannot be read"),
 }
 
 
@@ -195,6 +207,7 @@ def _show(request: HttpRequest, found: Reader, *, issued: reader_credentials.Iss
             "health": tell_health(found, now),
             "day": count_last_day(found, now),
             "dialect": DIALECT_NAMES.get(found.dialect, _("Told by what arrives")),
+            "topic": topic_of(found.pk),
             "address": request.build_absolute_uri(reverse("reader-events", args=[found.pk])),
             "clock": clock,
             "clock_wrong": clock_wrong,

@@ -10,7 +10,7 @@ from shipments.models import ReaderCredential, TagRead
 from shipments.read_sessions import open_read_session, tags_seen
 from shipments.reader_credentials import issue_credential
 from shipments.readers.registry import parse_report
-from shipments.simulation import batches, plan_sightings, report_body
+from shipments.simulation import WRITERS, batches, plan_sightings, report_body
 from tests.shipments.conftest import item_epc
 
 MANIFEST = [item_epc(serial) for serial in range(1, 21)]
@@ -29,7 +29,7 @@ def test_a_reader_may_miss_more_than_there_is() -> None:
     assert plan_sightings(MANIFEST, miss=99, stray=0, seed=1) == []
 
 
-@pytest.mark.parametrize("dialect", ["impinj", "custody"])
+@pytest.mark.parametrize("dialect", WRITERS)
 def test_what_it_posts_is_what_a_reader_posts(dialect) -> None:
     sightings = plan_sightings(MANIFEST, miss=0, stray=1, seed=1)
     reads = []
@@ -47,7 +47,7 @@ def run(url: str, **options: object) -> str:
 
 
 @pytest.mark.urls("tests.shipments.urls")
-@pytest.mark.parametrize("dialect", ["impinj", "custody"])
+@pytest.mark.parametrize("dialect", WRITERS)
 def test_tags_arrive_at_the_door_that_reads(live_server, door, reader, other_reader, shipment, beto, dialect) -> None:
     session = open_read_session(read_point=door, opened_by=beto)
     told = run(live_server.url, shipment="LRD-1042", miss=1, stray=2, seed=3, dialect=dialect)
