@@ -38,6 +38,7 @@ FLAGS = {
     "wrong_length": gettext_lazy("Length does not fit its header"),
     "undecodable": gettext_lazy("Cannot be decoded"),
     "unknown_scheme": gettext_lazy("Not a GS1 number"),
+    "bad_check_digit": gettext_lazy("Its check digit is wrong"),
 }
 
 
