@@ -8,6 +8,7 @@ from typing import Any
 ATTACHMENT_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "handoff": (("reads", "document"), ("reads", "reconciliation"), ("reads", "earlier", "*", "document")),
     "handoff_refused": (("reads", "document"),),
+    "unit_packed": (("children", "document"),),
 }
 
 

@@ -110,7 +110,7 @@ def _split(key: int, partition: int, bits: int, *, other_digits: int) -> tuple[s
 def _letters(value: int, bits: int) -> str:
     """Read the letters that fill the last ``bits`` up to the first NUL; empty where they are none that GS1 admits."""
     value &= (1 << bits) - 1
-    letters = []
+    letters: list[str] = []
     for shift in range(bits - _WIDTH, -1, -_WIDTH):
         code = (value >> shift) & 127
         if not code:

@@ -9,10 +9,12 @@ from shipments.models.consignments import Consignment, Party
 from shipments.models.places import Direction, ReadPoint, Site
 from shipments.models.readers import Reader, ReaderCredential
 from shipments.models.reports import NO_ANTENNA, NO_EVENT_NUMBER, CoverageGap, QuarantinedEvent, RawReport, TagRead
+from shipments.models.seals import MAX_SEAL_NUMBER, Seal, SealAct, SealClass, SealEvent, SealState
 from shipments.models.sessions import ReadSession
 from shipments.models.units import LogisticUnit, ManifestItem
 
 __all__ = [
+    "MAX_SEAL_NUMBER",
     "NO_ANTENNA",
     "NO_EVENT_NUMBER",
     "Consignment",
@@ -27,6 +29,11 @@ __all__ = [
     "ReadSession",
     "Reader",
     "ReaderCredential",
+    "Seal",
+    "SealAct",
+    "SealClass",
+    "SealEvent",
+    "SealState",
     "Site",
     "TagRead",
 ]

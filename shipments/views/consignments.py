@@ -124,12 +124,13 @@ class ShipmentForm(forms.Form):
         label=gettext_lazy("GLN"), max_length=20, required=False, help_text=gettext_lazy("13 digits, if it has one.")
     )
     units = forms.CharField(
-        label=gettext_lazy("Pallets and cases"),
+        label=gettext_lazy("Pallets, crates and containers"),
         required=False,
         max_length=100_000,
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=gettext_lazy(
-            "One SSCC on each line. Where the unit carries a tag, write the tag’s number behind a comma."
+            "One SSCC, GRAI or container code on each line. Where the unit carries a tag, write the tag’s number "
+            "behind a comma."
         ),
     )
     manifest = forms.CharField(
@@ -139,7 +140,7 @@ class ShipmentForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 8}),
         help_text=gettext_lazy(
             "One on each line: the tag’s number in hexadecimal, then, where known, a comma and the description, "
-            "then a comma and the SSCC of its pallet."
+            "then a comma and the code of the unit that holds it."
         ),
     )
     manifest_file = forms.FileField(
