@@ -19,6 +19,7 @@ class Capability(StrEnum):
     HAND_OFF = "hand_off"
     SEE_GOODS = "see_goods"
     MANAGE_GOODS = "manage_goods"
+    KEEP_SEALS = "keep_seals"
     SEE_PEOPLE = "see_people"
     MANAGE_PEOPLE = "manage_people"
     READ_LEDGER = "read_ledger"
@@ -34,12 +35,13 @@ class Capability(StrEnum):
 
 
 CAPABILITIES: dict[str, frozenset[Capability]] = {
-    Role.OPERATOR: frozenset({Capability.HAND_OFF, Capability.SEE_GOODS, Capability.SEE_PEOPLE}),
+    Role.OPERATOR: frozenset({Capability.HAND_OFF, Capability.SEE_GOODS, Capability.KEEP_SEALS, Capability.SEE_PEOPLE}),
     Role.SUPERVISOR: frozenset(
         {
             Capability.HAND_OFF,
             Capability.SEE_GOODS,
             Capability.MANAGE_GOODS,
+            Capability.KEEP_SEALS,
             Capability.SEE_PEOPLE,
             Capability.MANAGE_PEOPLE,
             Capability.SEE_REFUSALS,
@@ -48,6 +50,8 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
     Role.OFFICER: frozenset(
         {
             Capability.SEE_GOODS,
+            # Customs breaks seals to look inside, and puts its own in their place.
+            Capability.KEEP_SEALS,
             Capability.SEE_PEOPLE,
             Capability.SEE_REFUSALS,
             Capability.READ_LEDGER,

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from custody.views import audit, browser_verification, handoffs, home, opening, refusals, verification
+from custody.views import audit, browser_verification, handoffs, home, opening, refusals, seals, units, verification
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -24,5 +24,16 @@ urlpatterns = [
     path("ledger/verification/in-browser/", browser_verification.verify_in_browser, name="verify_in_browser"),
     path("ledger/verification/<uuid:run_id>/progress/", verification.progress, name="verification_progress"),
     path("ledger/verification/<uuid:run_id>/cancel/", verification.cancel, name="verification_cancel"),
+    path("shipments/<uuid:consignment_id>/units/new/", units.new, name="unit_new"),
+    path("units/<uuid:unit_id>/", units.unit, name="unit"),
+    path("units/<uuid:unit_id>/pack/", units.pack, name="unit_pack"),
+    path("units/<uuid:unit_id>/unpack/", units.unpack, name="unit_unpack"),
+    path("units/<uuid:unit_id>/tag/", units.tag, name="unit_tag"),
+    path("shipments/<uuid:consignment_id>/tag/", units.tag_goods, name="goods_tag"),
+    path("units/<uuid:unit_id>/seals/new/", seals.new, name="seal_new"),
+    path("seals/<uuid:seal_id>/", seals.seal, name="seal"),
+    path("seals/<uuid:seal_id>/check/", seals.check, name="seal_check"),
+    path("seals/<uuid:seal_id>/break/", seals.break_, name="seal_break"),
+    path("seals/<uuid:seal_id>/replace/", seals.replace, name="seal_replace"),
     path("shipments/<uuid:consignment_id>/timeline/", audit.shipment_timeline, name="shipment_timeline"),
 ]
