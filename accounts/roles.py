@@ -20,6 +20,7 @@ class Capability(StrEnum):
     SEE_GOODS = "see_goods"
     MANAGE_GOODS = "manage_goods"
     WATCH_READERS = "watch_readers"
+    KEEP_SEALS = "keep_seals"
     SEE_PEOPLE = "see_people"
     MANAGE_PEOPLE = "manage_people"
     READ_LEDGER = "read_ledger"
@@ -38,13 +39,14 @@ class Capability(StrEnum):
 
 
 CAPABILITIES: dict[str, frozenset[Capability]] = {
-    Role.OPERATOR: frozenset({Capability.HAND_OFF, Capability.SEE_GOODS, Capability.SEE_PEOPLE}),
+    Role.OPERATOR: frozenset({Capability.HAND_OFF, Capability.SEE_GOODS, Capability.KEEP_SEALS, Capability.SEE_PEOPLE}),
     Role.SUPERVISOR: frozenset(
         {
             Capability.HAND_OFF,
             Capability.SEE_GOODS,
             Capability.MANAGE_GOODS,
             Capability.WATCH_READERS,
+            Capability.KEEP_SEALS,
             Capability.SEE_PEOPLE,
             Capability.MANAGE_PEOPLE,
             Capability.MANAGE_ZONES,
@@ -55,6 +57,8 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
         {
             Capability.SEE_GOODS,
             Capability.WATCH_READERS,
+            # Customs breaks seals to look inside, and puts its own in their place.
+            Capability.KEEP_SEALS,
             Capability.SEE_PEOPLE,
             Capability.SEE_REFUSALS,
             Capability.READ_LEDGER,

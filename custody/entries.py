@@ -14,7 +14,9 @@ from biometrics.models import Person
 from custody.models import Handoff, Refused
 from custody.reconciliation import LISTED
 from ledger.tlog.times import format_time
+from shipments.entry_parts import goods_of
 from shipments.models import Consignment, ReadPoint, ReadSession
+from shipments.seals import seals_part
 
 
 def handoff_body(handoff: Handoff, *, operator: User) -> dict[str, Any]:
@@ -57,6 +59,7 @@ def handoff_body(handoff: Handoff, *, operator: User) -> dict[str, Any]:
         "face": handoff.verification.record,
         "second_factor": handoff.second_factor,
         "operator": operator.pk.urn,
+        **seals_part(handoff.consignment),
     } | ({"exceptions": exceptions} if exceptions else {})
 
 
@@ -123,13 +126,12 @@ def _session(session: ReadSession) -> dict[str, Any]:
 
 
 def goods(consignment: Consignment) -> dict[str, Any]:
-    units = list(consignment.units.order_by("sscc").values_list("sscc", flat=True))
-    goods: dict[str, Any] = {"reference": consignment.reference, "sscc": units[:LISTED], "units": len(units)}
-    if consignment.ucr:
-        goods["ucr"] = consignment.ucr
-    if consignment.mrn:
-        goods["mrn"] = consignment.mrn
-    return goods
+    named: dict[str, Any] = goods_of(consignment) | {"sscc": [], "units": consignment.units.count()}
+    for name in ("sscc", "grai", "bic"):
+        held = consignment.units.exclude(**{name: ""}).order_by(name).values_list(name, flat=True)
+        if codes := list(held[:LISTED]):
+            named[name] = codes
+    return named
 
 
 def _person(person: Person) -> dict[str, Any]:

@@ -18,13 +18,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from biometrics.models import CaptureSource, PersonKind
-from custody.narrative import REASONS, Directory, Line
+from custody.narrative import REASONS, Directory, Line, unit_name
 from ledger import attachments
 from ledger.errors import AttachmentChanged
 from ledger.models import Attachment
 from ledger.tlog.errors import TlogError
 from ledger.tlog.times import parse_time
-from shipments.models import ManifestItem
+from shipments.models import ManifestItem, SealClass, SealState
+from shipments.seals import REASONS as SEAL_REASONS
 
 _SECOND_FACTORS = {
     "pin": gettext_lazy("PIN"),
@@ -97,6 +98,17 @@ def named_attachments(line: Line) -> list[AttachmentFact]:
         return []
     named = ((_("What the readers reported"), "document"), (_("Each tag against the manifest"), "reconciliation"))
     return [_attachment(name, reads[key]) for name, key in named if isinstance(reads.get(key), str)]
+    named = (
+        ("reads", "document", _("What the readers reported")),
+        ("reads", "reconciliation", _("Each tag against the manifest")),
+        ("children", "document", _("All that was packed or unpacked")),
+    )
+    found = []
+    for part, key, name in named:
+        held = line.body.get(part)
+        if isinstance(held, dict) and isinstance(held.get(key), str):
+            found.append(_attachment(name, held[key]))
+    return found
 
 
 def _attachment(name: str, sha256: str) -> AttachmentFact:
@@ -139,7 +151,11 @@ def _act(line: Line, directory: Directory) -> Section:
         facts.append(Fact(_("Second factor"), str(_SECOND_FACTORS.get(body["second_factor"], body["second_factor"]))))
     if "operator" in body:
         facts.append(Fact(_("Operated by"), directory.account(body["operator"])))
-    codes = [Fact(_("SSCC"), codes=tuple(goods["sscc"]))] if goods.get("sscc") else []
+    codes = [
+        Fact(name, codes=tuple(goods[key]))
+        for name, key in (("SSCC", "sscc"), ("GRAI", "grai"), (_("Container"), "bic"))
+        if goods.get(key)
+    ]
     codes += [Fact(name, codes=(goods[key],)) for name, key in (("UCR", "ucr"), ("MRN", "mrn")) if key in goods]
     codes += [
         Fact(_("Read point"), codes=(body["where"]["read_point"],)),
@@ -371,6 +387,74 @@ def _enrolment(line: Line, directory: Directory) -> Section:
     return Section(_("Enrolment"), "fingerprint", facts, fold=fold)
 
 
+def _packing(line: Line, directory: Directory) -> Section:
+    children = line.body["children"]
+    names = {"packed": _("Put into it"), "unpacked": _("Taken out")}
+    facts = [
+        Fact(_("Unit"), unit_name(line.body["unit"])),
+        Fact(names[line.body["act"]], str(children["total"])),
+        *_done(line, directory),
+    ]
+    fold = [
+        Fact(name, codes=tuple(codes))
+        for name, codes in ((_("Units"), children["units"]), (_("Tags"), children["epcs"]))
+        if codes
+    ]
+    return Section(_("Packing"), "packages", facts, fold=fold)
+
+
+def _seal(line: Line, directory: Directory) -> Section:
+    body, seal = line.body, line.body["seal"]
+    facts = [
+        Fact(_("Seal"), seal["number"]),
+        Fact(_("Class, ISO 17712"), str(dict(SealClass.choices).get(seal["class"], seal["class"]))),
+        Fact(_("On the unit"), unit_name(body["unit"])),
+        *_done(line, directory),
+    ]
+    if "issuer" in seal:
+        facts.insert(2, Fact(_("Issued by"), seal["issuer"]))
+    if "found_number" in body:
+        facts.insert(1, Fact(_("Number found"), body["found_number"]))
+    if "replaces" in body:
+        facts.insert(1, Fact(_("In the place of"), body["replaces"]["number"]))
+    if "reason" in body:
+        facts.append(Fact(_("Reason"), str(SEAL_REASONS.get(body["reason"], body["reason"]))))
+    fold = [Fact(_("Commitment to the note"), codes=(body["note"],))] if "note" in body else []
+    good = body["state"] == SealState.INTACT
+    tone = "ok" if good else "plain" if body["state"] == SealState.BROKEN else "bad"
+    chip = str(dict(SealState.choices).get(body["state"], body["state"]))
+    return Section(_("Seal"), "lock", facts, chip=chip, tone=tone, fold=fold)
+
+
+def _done(line: Line, directory: Directory) -> list[Fact]:
+    """Whose act it was, where and when, of an entry about one unit or seal."""
+    body = line.body
+    facts = [
+        Fact(
+            _("Shipment"),
+            body["goods"]["reference"],
+            url=reverse("shipment_timeline", args=[uuid.UUID(line.entry.subject)]),
+        ),
+        Fact(_("Done by"), directory.person(body["by"]["person"])),
+        Fact(_("Operated by"), directory.account(body["by"]["operator"])),
+        Fact(_("Done"), at=parse_time(body["when"]["acted_at"])),
+    ]
+    if "where" in body:
+        facts.append(Fact(_("Place"), directory.place(body["where"]["read_point"])))
+    return facts
+
+
+def _seals_in_force(line: Line, directory: Directory) -> Section:
+    states, facts = dict(SealState.choices), []
+    for seal in line.body["seals"]:
+        url = reverse("entry", args=[seal["affixed_entry"]]) if "affixed_entry" in seal else ""
+        state = str(states.get(seal["state"], seal["state"]))
+        facts.append(Fact(seal["number"], _("class %(class)s: %(state)s") % (seal | {"state": state}), url=url))
+    intact = all(seal["state"] == SealState.INTACT for seal in line.body["seals"])
+    chip, tone = (_("All intact"), "ok") if intact else (_("With exceptions"), "warn")
+    return Section(_("Seals in force"), "lock", facts, chip=chip, tone=tone)
+
+
 def _genesis(line: Line, directory: Directory) -> Section:
     facts = [
         Fact(_("Format"), codes=(line.body["format"],)),
@@ -425,6 +509,9 @@ _PARTS: tuple[tuple[str, Callable[[Line, Directory], Section | None]], ...] = (
     ("liveness", _liveness),
     ("reads", _reads),
     ("exceptions", _exceptions),
+    ("children", _packing),
+    ("seal", _seal),
+    ("seals", _seals_in_force),
     ("photos", _enrolment),
     ("vkey", _genesis),
     ("readers_total", _reads_anchored),

@@ -193,7 +193,7 @@ def reconcile_handoff(*, handoff: Handoff, by: User) -> Handoff:
 
 
 def _keep(handoff: Handoff, result: Reconciliation) -> None:
-    units = list(handoff.consignment.units.values_list("sscc", flat=True))
+    units = list(handoff.consignment.units.exclude(sscc="").values_list("sscc", flat=True))
     handoff.state = HandoffState.RECONCILED
     handoff.reconciled_at = timezone.now()
     handoff.reconciliation = result.summary()

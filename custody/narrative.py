@@ -27,10 +27,16 @@ from ledger.tlog.entry import parse_entry
 from ledger.tlog.errors import NotCanonical, TimeMalformed, TlogError
 from ledger.tlog.times import parse_time
 from shipments.models import Consignment, Reader, ReadPoint, Site
+from shipments.seals import REASONS as SEAL_REASONS
 
 KINDS = {
     "handoff": gettext_lazy("Handoff"),
     "handoff_refused": gettext_lazy("Refused handoff"),
+    "unit_packed": gettext_lazy("Packing"),
+    "seal_applied": gettext_lazy("Seal put on"),
+    "seal_checked": gettext_lazy("Seal checked"),
+    "seal_broken": gettext_lazy("Seal broken"),
+    "seal_replaced": gettext_lazy("Seal replaced"),
     "enrolment": gettext_lazy("Enrolment"),
     "genesis": gettext_lazy("Beginning of the log"),
     "key_rotated": gettext_lazy("New signing key"),
@@ -242,6 +248,8 @@ def _tell(entry: Entry, directory: Directory, *, fault: str = "") -> Line:
         sentence = _("This entry cannot be read: %(why)s.") % {"why": str(error).rstrip(".")}
         return Line(entry, {}, entry.kind, sentence, "alert-triangle", "bad", fault)
     _writer, icon, tone = _TELLERS.get(sealed.kind, (None, "file-certificate", "plain"))
+    if sealed.kind == "seal_checked":
+        tone = "ok" if sealed.body.get("state") == "intact" else "bad"
     sentence = _say(sealed.kind, sealed.body, sealed.subject, directory)
     return Line(entry, sealed.body, sealed.kind, sentence, icon, tone, fault)
 
@@ -425,6 +433,65 @@ def _read_gap(body: dict[str, Any], subject: str, directory: Directory) -> str:
         "%(reader)s at %(place)s admitted that it lost %(n)s events. A tag not read then may have been there.",
         lost,
     ) % {"reader": directory.reader(body["reader"]), "place": directory.place(body["read_point"]), "n": lost}
+def unit_name(unit: dict[str, str]) -> str:
+    """Name the unit of an entry's body by the code that people name it by."""
+    return next(unit[key] for key in ("sscc", "grai", "bic") if key in unit)
+
+
+def _unit_packed(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    count = int(body["children"]["total"])
+    facts = {
+        "by": directory.person(body["by"]["person"]),
+        "unit": unit_name(body["unit"]),
+        "shipment": body["goods"]["reference"],
+        "n": count,
+    }
+    if body["act"] == "unpacked":
+        return (
+            ngettext(
+                "%(by)s took %(n)s unit or tagged piece out of %(unit)s of %(shipment)s.",
+                "%(by)s took %(n)s units or tagged pieces out of %(unit)s of %(shipment)s.",
+                count,
+            )
+            % facts
+        )
+    return (
+        ngettext(
+            "%(by)s packed %(n)s unit or tagged piece into %(unit)s of %(shipment)s.",
+            "%(by)s packed %(n)s units or tagged pieces into %(unit)s of %(shipment)s.",
+            count,
+        )
+        % facts
+    )
+
+
+def _seal(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    facts = {
+        "by": directory.person(body["by"]["person"]),
+        "number": body["seal"]["number"],
+        "class": body["seal"]["class"],
+        "unit": unit_name(body["unit"]),
+        "shipment": body["goods"]["reference"],
+        "reason": str(SEAL_REASONS.get(body.get("reason", ""), body.get("reason", ""))),
+        "found": body.get("found_number", ""),
+        "old": body.get("replaces", {}).get("number", ""),
+    }
+    sentences = {
+        "affixed": _("%(by)s put the seal %(number)s (class %(class)s) on %(unit)s of %(shipment)s."),
+        "broken": _("%(by)s broke the seal %(number)s on %(unit)s of %(shipment)s. Reason: %(reason)s."),
+        "replaced": _(
+            "%(by)s replaced the seal %(old)s on %(unit)s of %(shipment)s by %(number)s (class %(class)s). "
+            "Reason: %(reason)s."
+        ),
+    }
+    found = {
+        "intact": _("%(by)s found the seal %(number)s on %(unit)s of %(shipment)s intact."),
+        "tampered": _("%(by)s found the seal %(number)s on %(unit)s of %(shipment)s tampered with."),
+        "missing": _("%(by)s found the seal %(number)s of %(unit)s of %(shipment)s missing."),
+        "number_differs": _("%(by)s found the seal %(found)s on %(unit)s of %(shipment)s in the place of %(number)s."),
+    }
+    sentence = found[body["state"]] if body["act"] == "checked" else sentences[body["act"]]
+    return sentence % facts
 
 
 _TELLERS: dict[str, tuple[Callable[[dict[str, Any], str, Directory], str], str, str]] = {
@@ -446,6 +513,11 @@ _TELLERS: dict[str, tuple[Callable[[dict[str, Any], str, Directory], str], str, 
     "release": (_intervention, "circle-check", "ok"),
     "seizure": (_intervention, "gavel", "bad"),
     "act_refused": (_act_refused, "ban", "bad"),
+    "unit_packed": (_unit_packed, "packages", "plain"),
+    "seal_applied": (_seal, "lock", "plain"),
+    "seal_checked": (_seal, "eye", "plain"),
+    "seal_broken": (_seal, "link-off", "warn"),
+    "seal_replaced": (_seal, "refresh", "warn"),
 }
 
 

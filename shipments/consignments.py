@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -23,10 +23,14 @@ from shipments.epc import (
     Epc,
     EpcMalformed,
     KeyMalformed,
+    Named,
+    check_bic,
     check_gln,
+    check_grai,
     check_sscc,
     decode_epc,
-    sscc_of_uri,
+    read_label,
+    sgtin_uris,
     sscc_to_epc_hex,
 )
 from shipments.models import Consignment, LogisticUnit, ManifestItem, Party
@@ -36,10 +40,8 @@ MAX_CODE = 200
 # SQLite and PostgreSQL both take far more parameters in one query; a query of this size is still read by a person.
 _LOOKED_UP_AT_ONCE = 500
 
-_SSCC_CODE = re.compile(r"(?:\(00\)|00)?([0-9]{18})", re.ASCII)
 # ISO/IEC 15424 symbology identifiers that scanners put in front of GS1 data: GS1-128, DataMatrix, QR, DataBar.
 _SYMBOLOGIES = ("]C1", "]d2", "]Q3", "]e0")
-_DIGITAL_LINK = re.compile(r"https?://[^/\s]+/(?:[^\s?#]*/)?00/([0-9]{18})(?:[/?#].*)?", re.ASCII)
 _RAW_URI = re.compile(r"urn:epc:raw:[0-9]{1,3}\.x([0-9A-Fa-f]+)", re.ASCII)
 
 
@@ -84,7 +86,11 @@ class PartyRefused(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class ManifestLine:
-    """One expected tag. ``line`` counts from 1 and is what a report of faults names."""
+    """
+    One expected tag. ``line`` counts from 1 and is what a report of faults names.
+
+    ``unit_sscc`` names the unit that holds it, by its SSCC, GRAI or container code.
+    """
 
     epc: str
     description: str = ""
@@ -95,12 +101,15 @@ class ManifestLine:
 @dataclass(frozen=True, slots=True)
 class Unit:
     """
-    A pallet or case. Its tag is ``epc`` where given, or the SSCC-96 that ``company_prefix_length`` yields, or none.
+    A pallet, a crate or a container under one code or more. Its tag is ``epc`` where given, or the SSCC-96 that
+    ``company_prefix_length`` yields, or none. ``grai`` is as AI (8003) has it.
     """
 
-    sscc: str
+    sscc: str = ""
     company_prefix_length: int | None = None
     epc: str = ""
+    grai: str = ""
+    bic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +142,8 @@ def register_party(*, name: str, gln: str = "") -> Party:
 
 def parse_manifest(text: str) -> list[ManifestLine]:
     """
-    Read a manifest as typed or uploaded: one EPC per line, or CSV ``epc,description[,sscc]`` with or without a header.
+    Read a manifest as typed or uploaded: one EPC per line, or CSV ``epc,description[,unit]`` with or without a header;
+    a unit is named by its SSCC, GRAI or container code.
 
     Empty lines and lines that begin with ``#`` are skipped. Nothing is checked here but the form.
 
@@ -154,17 +164,20 @@ def parse_manifest(text: str) -> list[ManifestLine]:
         except csv.Error:
             faults.append(LineFault(number, row[:80], "not_csv", _("The quotation marks of this line do not match.")))
             continue
-        epc, description, sscc, *rest = [field.strip() for field in fields] + ["", ""]
+        epc, description, unit, *rest = [field.strip() for field in fields] + ["", ""]
         if not lines and epc.casefold() == "epc":
             continue
         if any(rest):
             faults.append(
                 LineFault(
-                    number, row[:80], "too_many_fields", _("A line has an EPC, a description and an SSCC at most.")
+                    number,
+                    row[:80],
+                    "too_many_fields",
+                    _("A line has an EPC, a description and the code of a unit at most."),
                 )
             )
             continue
-        lines.append(ManifestLine(epc=epc, description=description, line=number, unit_sscc=sscc))
+        lines.append(ManifestLine(epc=epc, description=description, line=number, unit_sscc=unit))
     if faults:
         raise ManifestRefused(faults)
     return lines
@@ -197,8 +210,8 @@ def create_consignment(
         raise ConsignmentRefused(problem=_("it has no reference."))
     if declared_gross_mass_g is not None and declared_gross_mass_g <= 0:
         raise ConsignmentRefused(problem=_("its declared mass is not above zero."))
-    unit_tags = _unit_tags(units)
-    items = _read_lines(manifest, unit_tags)
+    rows = _unit_rows(units)
+    items = _read_lines(manifest, rows)
     try:
         with transaction.atomic():
             consignment = Consignment.objects.create(
@@ -210,15 +223,15 @@ def create_consignment(
                 description=description,
                 declared_gross_mass_g=declared_gross_mass_g,
             )
-            stored_units = {
-                sscc: LogisticUnit.objects.create(consignment=consignment, sscc=sscc, epc_hex=epc_hex)
-                for sscc, epc_hex in unit_tags.items()
-            }
+            for row in rows:
+                row.consignment = consignment
+                row.save(force_insert=True)
+            by_code = _by_code(rows)
             ManifestItem.objects.bulk_create(
                 [
                     ManifestItem(
                         consignment=consignment,
-                        logistic_unit=stored_units.get(line.unit_sscc),
+                        logistic_unit=by_code.get(_unit_code(line.unit_sscc)),
                         epc_hex=epc.hex,
                         epc_uri=epc.uri,
                         gtin=epc.gtin,
@@ -244,18 +257,19 @@ def close_consignment(*, consignment: Consignment) -> Consignment:
             consignment.closed_at = timezone.now()
             consignment.save(update_fields=["closed_at"])
             consignment.manifest.update(released_at=consignment.closed_at)
+            consignment.units.update(released_at=consignment.closed_at)
     return consignment
 
 
 def find_shipment(*, code: str) -> Consignment:
     """
-    Return the shipment that ``code`` names: its reference, its UCR, an SSCC as a label or a scanner spells it, or the
-    EPC of one of its tags in hex or as a URI.
+    Return the shipment that ``code`` names: its reference or UCR; an SSCC, GRAI or container code as a label, a scanner
+    or a Digital Link spells it; or one of its tags by its EPC in hex, as a URI, or as GTIN and serial.
 
     :raises ShipmentUnknown:
     """
     scanned = _bare_code(code)
-    found = _find_by_reference(scanned) or _find_by_sscc(scanned) or _find_by_tag(scanned)
+    found = _find_by_reference(scanned) or _find_by_label(scanned) or _find_by_tag(scanned)
     if found is None:
         raise ShipmentUnknown(scanned=_printable(code))
     return found
@@ -284,16 +298,21 @@ def which_shipments_hold(epcs: Collection[str]) -> dict[str, Consignment]:
 
 
 def _carried_by_pallets(epcs: Sequence[str]) -> dict[str, Consignment]:
-    # By its SSCC too: a pallet's tag may carry another filter value than the one we would write.
-    ssccs: dict[str, str] = {}
+    # By its keys too: a pallet's tag may carry another filter value or scheme than the one we would write.
+    keys: dict[str, str] = {}
     for epc_hex in epcs:
         with suppress(EpcMalformed):
-            ssccs[epc_hex] = decode_epc(epc_hex).sscc
-    tagged = Q(epc_hex__in=list(ssccs)) | Q(sscc__in=[sscc for sscc in ssccs.values() if sscc])
-    units = LogisticUnit.objects.filter(tagged).select_related("consignment")
+            epc = decode_epc(epc_hex)
+            keys[epc_hex] = epc.sscc or epc.grai
+    named = [key for key in keys.values() if key]
+    units = (
+        LogisticUnit.objects.filter(Q(epc_hex__in=list(keys)) | Q(sscc__in=named) | Q(grai__in=named))
+        .select_related("consignment")
+        .order_by(F("released_at").asc(nulls_last=True), "id")
+    )
     by_tag = {unit.epc_hex: unit.consignment for unit in units if unit.epc_hex}
-    by_sscc = {unit.sscc: unit.consignment for unit in units}
-    found = {epc_hex: by_tag.get(epc_hex) or by_sscc.get(sscc) for epc_hex, sscc in ssccs.items()}
+    by_key = {key: unit.consignment for unit in units for key in (unit.sscc, unit.grai) if key}
+    found = {epc_hex: by_tag.get(epc_hex) or by_key.get(key) for epc_hex, key in keys.items()}
     return {epc_hex: consignment for epc_hex, consignment in found.items() if consignment}
 
 
@@ -306,25 +325,31 @@ def _find_by_reference(scanned: str) -> Consignment | None:
     return by_reference or Consignment.objects.filter(ucr=folded).first()
 
 
-def _find_by_sscc(scanned: str) -> Consignment | None:
-    link = _DIGITAL_LINK.fullmatch(scanned)
-    label = link or _SSCC_CODE.fullmatch("".join(scanned.split()))
-    sscc = label.group(1) if label else sscc_of_uri(scanned)
-    if not sscc:
+def _find_by_label(scanned: str) -> Consignment | None:
+    named = read_label(scanned)
+    if named is None:
         return None
-    unit = LogisticUnit.objects.filter(sscc=sscc).select_related("consignment").first()
-    return unit.consignment if unit else None
+    if named.gtin:
+        return _holder(ManifestItem.objects.filter(epc_uri__in=sgtin_uris(named.gtin, named.serial)))
+    return _holder(units_named(named))
+
+
+def units_named(named: Named) -> QuerySet[LogisticUnit]:
+    """Return the units under a code, of every shipment that they ever belonged to."""
+    codes = {name: getattr(named, name) for name in ("sscc", "grai", "bic")}
+    given = {name: code for name, code in codes.items() if code}
+    return LogisticUnit.objects.filter(**given) if given else LogisticUnit.objects.none()
+
+
+def _holder(rows: QuerySet[ManifestItem] | QuerySet[LogisticUnit]) -> Consignment | None:
+    """The open shipment of the rows before a closed one, the newest of those first."""
+    newest = rows.select_related("consignment").order_by(F("released_at").desc(nulls_first=True), "-id").first()
+    return newest.consignment if newest else None
 
 
 def _find_by_tag(scanned: str) -> Consignment | None:
     if scanned.startswith("urn:epc:id:"):
-        item = (
-            ManifestItem.objects.filter(epc_uri=scanned)
-            .select_related("consignment")
-            .order_by(F("released_at").desc(nulls_first=True), "-id")
-            .first()
-        )
-        return item.consignment if item else None
+        return _holder(ManifestItem.objects.filter(epc_uri=scanned))
     raw = _RAW_URI.fullmatch(scanned)
     try:
         return which_shipment_holds(decode_epc(raw.group(1) if raw else scanned).hex)
@@ -355,34 +380,61 @@ def _line_of_text(text: str, limit: int, name: Any) -> str:
     return folded
 
 
-def _unit_tags(units: Sequence[Unit]) -> dict[str, str]:
-    """Map each unit's SSCC to its tag's EPC, empty where it has none. :raises ConsignmentRefused:"""
-    tags: dict[str, str] = {}
+def _unit_rows(units: Sequence[Unit]) -> list[LogisticUnit]:
+    """Return the rows to be stored, each checked. :raises ConsignmentRefused:"""
+    rows: list[LogisticUnit] = []
+    codes: set[str] = set()
     for unit in units:
-        try:
-            sscc = check_sscc(unit.sscc)
-            tag = unit.epc and decode_epc(unit.epc)
-            if not tag and unit.company_prefix_length is not None:
-                tag = decode_epc(sscc_to_epc_hex(sscc, unit.company_prefix_length))
-        except (KeyMalformed, EpcMalformed) as error:
-            problem = error.sentence if isinstance(error, EpcMalformed) else str(error)
-            raise ConsignmentRefused(problem=problem) from error
-        if tag and tag.sscc and tag.sscc != sscc:
-            raise ConsignmentRefused(
-                problem=_("the tag %(tag)s says SSCC %(said)s, its unit is %(sscc)s.")
-                % {"tag": tag.hex, "said": tag.sscc, "sscc": sscc}
-            )
-        if sscc in tags:
-            raise ConsignmentRefused(problem=_("SSCC %(sscc)s is there twice.") % {"sscc": sscc})
-        tags[sscc] = tag.hex if tag else ""
-    return tags
+        row = read_unit(unit)
+        for code in row.codes().values():
+            if code in codes:
+                raise ConsignmentRefused(problem=_("the unit %(code)s is there twice.") % {"code": code})
+            codes.add(code)
+        rows.append(row)
+    return rows
 
 
-def _read_lines(manifest: Sequence[ManifestLine], unit_tags: dict[str, str]) -> list[tuple[ManifestLine, Epc]]:
+def read_unit(unit: Unit) -> LogisticUnit:
+    """Return an unsaved row for ``unit``, its codes and its tag checked. :raises ConsignmentRefused:"""
+    try:
+        sscc = unit.sscc and check_sscc(unit.sscc)
+        grai, bic = unit.grai and check_grai(unit.grai), unit.bic and check_bic(unit.bic)
+        tag = decode_epc(unit.epc) if unit.epc else None
+        if tag is None and sscc and unit.company_prefix_length is not None:
+            tag = decode_epc(sscc_to_epc_hex(sscc, unit.company_prefix_length))
+    except (KeyMalformed, EpcMalformed) as error:
+        problem = error.sentence if isinstance(error, EpcMalformed) else str(error)
+        raise ConsignmentRefused(problem=problem) from error
+    if not (sscc or grai or bic):
+        raise ConsignmentRefused(problem=_("a unit has neither SSCC nor GRAI nor container code."))
+    if tag is not None and (tag.sscc or tag.grai) and (tag.sscc, tag.grai) not in ((sscc, ""), ("", grai)):
+        raise ConsignmentRefused(
+            problem=_("the tag %(tag)s says %(key)s %(said)s, its unit is %(code)s.")
+            % {
+                "tag": tag.hex,
+                "key": "SSCC" if tag.sscc else "GRAI",
+                "said": tag.sscc or tag.grai,
+                "code": sscc or grai or bic,
+            }
+        )
+    return LogisticUnit(sscc=sscc, grai=grai, bic=bic, epc_hex=tag.hex if tag else "")
+
+
+def _by_code(rows: Sequence[LogisticUnit]) -> dict[str, LogisticUnit]:
+    return {code: row for row in rows for code in row.codes().values()}
+
+
+def _unit_code(text: str) -> str:
+    named = read_label(text)
+    return (named and (named.sscc or named.grai or named.bic)) or text
+
+
+def _read_lines(manifest: Sequence[ManifestLine], units: Sequence[LogisticUnit]) -> list[tuple[ManifestLine, Epc]]:
     """Decode every line. :raises ManifestRefused: with all faults at once"""
     items: list[tuple[ManifestLine, Epc]] = []
     faults: list[LineFault] = []
     first_line: dict[str, int] = {}
+    unit_codes = _by_code(units)
     for place, line in enumerate(manifest, start=1):
         number = line.line or place
         try:
@@ -397,8 +449,8 @@ def _read_lines(manifest: Sequence[ManifestLine], unit_tags: dict[str, str]) -> 
         elif epc.hex in first_line:
             sentence = _("This tag is on line %(line)s already.") % {"line": first_line[epc.hex]}
             faults.append(LineFault(number, epc.hex, "tag_twice", sentence))
-        elif line.unit_sscc and line.unit_sscc not in unit_tags:
-            sentence = _("SSCC %(sscc)s is none of this shipment's units.") % {"sscc": _printable(line.unit_sscc)}
+        elif line.unit_sscc and _unit_code(line.unit_sscc) not in unit_codes:
+            sentence = _("%(code)s is none of this shipment’s units.") % {"code": _printable(line.unit_sscc)}
             faults.append(LineFault(number, epc.hex, "unit_unknown", sentence))
         elif len(line.description) > 200 or not line.description.isprintable():
             sentence = _("The description has more than 200 characters, or some that cannot be printed.")

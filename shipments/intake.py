@@ -17,6 +17,7 @@ from shipments.consignments import (
     parse_manifest,
     register_party,
 )
+from shipments.epc import read_label
 from shipments.models import Consignment, Party
 
 
@@ -48,7 +49,8 @@ def take_in_shipment(
     Open a shipment, and put parties on file that are not yet.
 
     :param manifest: as :func:`shipments.consignments.parse_manifest` reads it
-    :param units: one SSCC on each line, with the number of its tag behind a comma where it carries one
+    :param units: one SSCC, GRAI or container code on each line, with the number of its tag behind a comma where it
+        carries one
     :raises Refusal: manifest_missing, and what ``parse_manifest``, ``register_party`` and ``create_consignment`` raise
     """
     lines = parse_manifest(manifest)
@@ -90,8 +92,13 @@ def _on_file(named: PartyNamed) -> Party:
 def _read_units(text: str) -> list[Unit]:
     units = []
     for line in text.splitlines():
-        sscc, _comma, epc = line.partition(",")
-        digits = "".join(sscc.split()).removeprefix("(00)")
-        if digits or epc.strip():
-            units.append(Unit(sscc=digits, epc=epc.strip()))
+        code, _comma, epc = (part.strip() for part in line.partition(","))
+        if not code and not epc:
+            continue
+        named = read_label(code)
+        if named is not None and not named.gtin:
+            units.append(Unit(sscc=named.sscc, grai=named.grai, bic=named.bic, epc=epc))
+        else:
+            # What names nothing is refused as the SSCC that most units have.
+            units.append(Unit(sscc="".join(code.split()).removeprefix("(00)") or "-", epc=epc))
     return units

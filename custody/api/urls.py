@@ -1,6 +1,6 @@
 from django.urls import path
 
-from custody.api import cameras, choices, handoffs, interventions, ledger, zones
+from custody.api import cameras, choices, handoffs, interventions, ledger, seals, units, zones
 
 urlpatterns = [
     path("receivers", choices.Receivers.as_view()),
@@ -23,6 +23,15 @@ urlpatterns = [
     path("zones/<uuid:zone_id>/presence", zones.Presence.as_view()),
     path("zone-alerts", zones.Alerts.as_view()),
     path("zone-alerts/<uuid:alert_id>/decide", zones.Decide.as_view()),
+    path("shipments/<uuid:consignment_id>/units", units.ShipmentUnits.as_view()),
+    path("shipments/<uuid:consignment_id>/tags", units.ShipmentTag.as_view()),
+    path("shipments/<uuid:consignment_id>/seals", seals.ShipmentSeals.as_view()),
+    path("units/<uuid:unit_id>/pack", units.Pack.as_view()),
+    path("units/<uuid:unit_id>/unpack", units.Unpack.as_view()),
+    path("units/<uuid:unit_id>/tag", units.Tag.as_view()),
+    path("seals/<uuid:seal_id>/check", seals.Check.as_view()),
+    path("seals/<uuid:seal_id>/break", seals.Break.as_view()),
+    path("seals/<uuid:seal_id>/replace", seals.Replace.as_view()),
     path("ledger/entries/<int:index>", ledger.EntryNote.as_view()),
     path("ledger/verifications", ledger.Verifications.as_view()),
     path("ledger/verifications/<uuid:run_id>", ledger.VerificationDetail.as_view()),

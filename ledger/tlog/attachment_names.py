@@ -10,6 +10,7 @@ ATTACHMENT_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "handoff_refused": (("reads", "document"),),
     "reads_anchored": (("document",),),
     "read_gap": (("document",),),
+    "unit_packed": (("children", "document"),),
 }
 
 

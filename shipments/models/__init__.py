@@ -11,10 +11,12 @@ from shipments.models.places import Direction, ReadPoint, Site
 from shipments.models.reader_alerts import AlertCode, ReaderAlert
 from shipments.models.readers import SILENT_AFTER_S, Antenna, CredentialKind, Reader, ReaderCredential
 from shipments.models.reports import NO_ANTENNA, NO_EVENT_NUMBER, CoverageGap, QuarantinedEvent, RawReport, TagRead
+from shipments.models.seals import MAX_SEAL_NUMBER, Seal, SealAct, SealClass, SealEvent, SealState
 from shipments.models.sessions import ReadSession
 from shipments.models.units import LogisticUnit, ManifestItem
 
 __all__ = [
+    "MAX_SEAL_NUMBER",
     "NO_ANTENNA",
     "NO_EVENT_NUMBER",
     "SILENT_AFTER_S",
@@ -35,6 +37,11 @@ __all__ = [
     "ReaderAlert",
     "ReaderCredential",
     "ReportAnchor",
+    "Seal",
+    "SealAct",
+    "SealClass",
+    "SealEvent",
+    "SealState",
     "Site",
     "TagRead",
 ]

@@ -12,7 +12,9 @@ class LogisticUnit(models.Model):
     """
     A pallet, a case, a returnable crate or a container, under one or more of SSCC, GRAI and BIC code.
 
-    ``parent`` is the unit that holds it now; ``epc_hex`` and ``tid`` are its own tag's, empty where it carries none.
+    ``grai`` is as AI (8003) has it, with the zero in front. ``parent`` is the unit that holds it now; ``epc_hex`` and
+    ``tid`` are its own tag's, empty where it carries none. ``released_at`` is set when the consignment is closed: a
+    crate or a container travels again, an SSCC never does.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -23,13 +25,19 @@ class LogisticUnit(models.Model):
     bic = models.CharField(max_length=11, blank=True)
     epc_hex = models.CharField(max_length=MAX_EPC_DIGITS, blank=True)
     tid = models.CharField(max_length=MAX_TID_DIGITS, blank=True)
+    released_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["sscc", "grai", "bic"]
         constraints = [
+            models.UniqueConstraint(fields=["sscc"], condition=~models.Q(sscc=""), name="unit_sscc_once"),
             *(
-                models.UniqueConstraint(fields=[key], condition=~models.Q(**{key: ""}), name=f"unit_{key}_once")
-                for key in ("sscc", "grai", "bic", "epc_hex")
+                models.UniqueConstraint(
+                    fields=[key],
+                    condition=models.Q(released_at__isnull=True) & ~models.Q(**{key: ""}),
+                    name=f"unit_{key}_in_one_open_consignment",
+                )
+                for key in ("grai", "bic", "epc_hex")
             ),
             models.CheckConstraint(condition=~models.Q(sscc="", grai="", bic=""), name="unit_has_a_code"),
             models.CheckConstraint(
@@ -44,6 +52,11 @@ class LogisticUnit(models.Model):
     def code(self) -> str:
         """The code that people name it by."""
         return self.sscc or self.grai or self.bic
+
+    def codes(self) -> dict[str, str]:
+        """Its codes by their names, those that it has: how an entry names it."""
+        named = {"sscc": self.sscc, "grai": self.grai, "bic": self.bic}
+        return {name: code for name, code in named.items() if code}
 
 
 class ManifestItem(models.Model):

@@ -1,6 +1,7 @@
 """The shipments' pages: find one by any code, enter a new one with its manifest, and see what it should hold."""
 
 import uuid
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, cast
@@ -24,11 +25,13 @@ from refusals import Refusal
 from shipments.consignments import ManifestRefused, ShipmentUnknown, find_shipment
 from shipments.epc import EpcMalformed, decode_epc
 from shipments.intake import PartyNamed, take_in_shipment
-from shipments.models import Consignment, ManifestItem, Party
+from shipments.models import Consignment, LogisticUnit, ManifestItem, Party, Seal
+from shipments.units import Nesting
 
 PER_PAGE = 50
 PARTIES_OFFERED = 200
 FAULTS_SHOWN = 200
+UNITS_SHOWN = 200
 MAX_MANIFEST_BYTES = 12 * 1024 * 1024  # 100,000 lines of 120 bytes
 
 FLAGS = {
@@ -38,6 +41,7 @@ FLAGS = {
     "wrong_length": gettext_lazy("Length does not fit its header"),
     "undecodable": gettext_lazy("Cannot be decoded"),
     "unknown_scheme": gettext_lazy("Not a GS1 number"),
+    "bad_check_digit": gettext_lazy("Its check digit is wrong"),
 }
 
 
@@ -123,12 +127,13 @@ class ShipmentForm(forms.Form):
         label=gettext_lazy("GLN"), max_length=20, required=False, help_text=gettext_lazy("13 digits, if it has one.")
     )
     units = forms.CharField(
-        label=gettext_lazy("Pallets and cases"),
+        label=gettext_lazy("Pallets, crates and containers"),
         required=False,
         max_length=100_000,
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=gettext_lazy(
-            "One SSCC on each line. Where the unit carries a tag, write the tag’s number behind a comma."
+            "One SSCC, GRAI or container code on each line. Where the unit carries a tag, write the tag’s number "
+            "behind a comma."
         ),
     )
     manifest = forms.CharField(
@@ -138,7 +143,7 @@ class ShipmentForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 8}),
         help_text=gettext_lazy(
             "One on each line: the tag’s number in hexadecimal, then, where known, a comma and the description, "
-            "then a comma and the SSCC of its pallet."
+            "then a comma and the code of the unit that holds it."
         ),
     )
     manifest_file = forms.FileField(
@@ -249,25 +254,51 @@ class ManifestRow:
     flags: list[str]
 
 
+@dataclass(frozen=True)
+class UnitRow:
+    unit: LogisticUnit
+    tags: int
+    seals: list[Seal]
+    inside: list["UnitRow"]
+
+
 @require_GET
 @capability_required(Capability.SEE_GOODS)
 def shipment(request: HttpRequest, consignment_id: uuid.UUID) -> HttpResponse:
     found = get_object_or_404(Consignment.objects.select_related("consignor", "consignee"), pk=consignment_id)
     page = Paginator(found.manifest.select_related("logistic_unit"), PER_PAGE).get_page(request.GET.get("page"))
-    user = cast(User, request.user)
+    user, roots = cast(User, request.user), _unit_rows(found)
     return render(
         request,
         "shipments/shipment.html",
         {
             "shipment": found,
             "gross_mass_kg": Decimal(found.declared_gross_mass_g or 0) / 1000,
-            "units": found.units.annotate(tags=Count("items")),
+            "units": roots[:UNITS_SHOWN],
+            "units_more": max(len(roots) - UNITS_SHOWN, 0),
+            "seals": found.seals.order_by("-affixed_at")[:UNITS_SHOWN],
             "page": page,
             "rows": [ManifestRow(item, _flags(item.epc_hex)) for item in page.object_list],
             "may_hand_off": user.may(Capability.HAND_OFF),
             "may_read_ledger": user.may(Capability.READ_LEDGER),
         },
     )
+
+
+def _unit_rows(shipment: Consignment) -> list[UnitRow]:
+    """Lay the units out as a tree, with the seals in force on each."""
+    nesting = Nesting(shipment)
+    counted = shipment.manifest.exclude(logistic_unit=None).order_by().values_list("logistic_unit")
+    tags = dict(counted.annotate(count=Count("pk")))
+    seals: defaultdict[uuid.UUID, list[Seal]] = defaultdict(list)
+    for seal in shipment.seals.filter(ended_at__isnull=True):
+        seals[seal.unit_id].append(seal)
+
+    def row(unit: LogisticUnit) -> UnitRow:
+        inside = [row(inner) for inner in nesting.directly_in(unit)]
+        return UnitRow(unit, tags.get(unit.pk, 0), seals[unit.pk], inside)
+
+    return [row(unit) for unit in nesting.directly_in(None)]
 
 
 def _flags(epc_hex: str) -> list[str]:

@@ -28,10 +28,10 @@ from shipments.models import (
     ReaderCredential,
     TagRead,
 )
+from shipments.mqtt_connection import topic_of
 from shipments.places import forget_antenna, name_antenna, switch_reader
 from shipments.reader_alerts import open_alerts
 from shipments.views.alert_lines import tell_alerts
-from shipments.mqtt_connection import topic_of
 from shipments.views.places import DIALECT_NAMES
 from shipments.views.reader_health import count_last_day, tell_clock, tell_health
 

@@ -136,7 +136,7 @@ def _enrolled(name: str, shown: Portrait, by: User) -> Person:
     return person
 
 
-def _shipment(reference: str, number: int, items: int) -> Consignment:
+def shipment_of(reference: str, number: int, items: int) -> Consignment:
     sscc = f"1{PREFIX}{number:09d}"
     gtin = f"1{PREFIX}{80000 + number}"
     gtin += check_digit(gtin)
@@ -163,6 +163,6 @@ def dock(beto: User, photos: Path, settings, tmp_path: Path) -> Dock:
         marco=_enrolled("Marco Ruiz", portrait("obama", photos), beto),
         elena=_enrolled("Elena Cortés", portrait("collins", photos), beto),
         photos=photos,
-        shipment=_shipment("LRD-1042", 1, 3),
-        other=_shipment("LRD-1043", 2, 2),
+        shipment=shipment_of("LRD-1042", 1, 3),
+        other=shipment_of("LRD-1043", 2, 2),
     )

@@ -32,6 +32,11 @@ def item_epc(serial: int) -> str:
     return sgtin_to_epc_hex(GTIN, serial, 7)
 
 
+def sscc(number: int) -> str:
+    body = f"20614141{number:09d}"
+    return body + check_digit(body)
+
+
 def gln(body: str) -> str:
     return body + check_digit(body)
 

@@ -30,6 +30,7 @@ const ATTACHMENT_FIELDS = new Map(Object.entries({
   handoff_refused: [["reads", "document"]],
   reads_anchored: [["document"]],
   read_gap: [["document"]],
+  unit_packed: [["children", "document"]],
 }));
 
 /**
