@@ -2,8 +2,13 @@
 
 from django.urls import path
 
+from shipments import api_sessions
 from shipments.api import ReaderEventsView
 
 urlpatterns = [
     path("readers/<uuid:reader_id>/events", ReaderEventsView.as_view(), name="reader-events"),
+    path("read-sessions", api_sessions.ReadSessions.as_view(), name="read-sessions"),
+    path("read-sessions/<uuid:session_id>", api_sessions.ReadSessionDetail.as_view(), name="read-session"),
+    path("read-sessions/<uuid:session_id>/freeze", api_sessions.Freeze.as_view(), name="read-session-freeze"),
+    path("read-sessions/<uuid:session_id>/document", api_sessions.Document.as_view(), name="read-session-document"),
 ]

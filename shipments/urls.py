@@ -1,6 +1,6 @@
 from django.urls import path
 
-from shipments.views import consignments, places, readers
+from shipments.views import consignments, places, read_points, read_sessions, readers
 
 urlpatterns = [
     path("shipments/", consignments.shipment_list, name="shipments"),
@@ -9,6 +9,19 @@ urlpatterns = [
     path("places/", places.place_list, name="places"),
     path("places/sites/new/", places.new_site, name="site_new"),
     path("places/read-points/new/", places.new_read_point, name="read_point_new"),
+    path("places/read-points/<uuid:read_point_id>/", read_points.read_point, name="read_point"),
+    path("places/read-points/<uuid:read_point_id>/smoothing/", read_points.smoothing, name="read_point_smoothing"),
+    path("places/read-points/<uuid:read_point_id>/triggers/", read_points.add_trigger, name="trigger_add"),
+    path(
+        "places/read-points/<uuid:read_point_id>/triggers/<uuid:rule_id>/retire/",
+        read_points.retire_trigger,
+        name="trigger_retire",
+    ),
+    path("readings/new/", read_sessions.new, name="read_session_new"),
+    path("readings/<uuid:session_id>/", read_sessions.read_session, name="read_session"),
+    path("readings/<uuid:session_id>/tags/", read_sessions.tags, name="read_session_tags"),
+    path("readings/<uuid:session_id>/end/", read_sessions.end, name="read_session_end"),
+    path("readings/<uuid:session_id>/document", read_sessions.document, name="read_session_document"),
     path("readers/new/", places.new_reader, name="reader_new"),
     path("readers/<uuid:reader_id>/", readers.reader, name="reader"),
     path("readers/<uuid:reader_id>/credentials/", readers.issue, name="reader_credential_issue"),

@@ -9,7 +9,15 @@ from shipments.models.consignments import Consignment, Party
 from shipments.models.places import Direction, ReadPoint, Site
 from shipments.models.readers import Reader, ReaderCredential
 from shipments.models.reports import NO_ANTENNA, NO_EVENT_NUMBER, CoverageGap, QuarantinedEvent, RawReport, TagRead
-from shipments.models.sessions import ReadSession
+from shipments.models.sessions import (
+    ReadSession,
+    SessionPurpose,
+    SmoothingPolicy,
+    TriggerDoes,
+    TriggerEvent,
+    TriggerOutcome,
+    TriggerRule,
+)
 from shipments.models.units import LogisticUnit, ManifestItem
 
 __all__ = [
@@ -27,6 +35,12 @@ __all__ = [
     "ReadSession",
     "Reader",
     "ReaderCredential",
+    "SessionPurpose",
     "Site",
+    "SmoothingPolicy",
     "TagRead",
+    "TriggerDoes",
+    "TriggerEvent",
+    "TriggerOutcome",
+    "TriggerRule",
 ]
