@@ -80,8 +80,8 @@ def tag_rows(shipment: Consignment, result: Reconciliation, *, reading: bool) ->
     weak = [epc for epc in result.weak if epc not in weak_expected][:LISTED]
     rows += [TagRow("weak", _("A tag nearby"), _short(decode_epc(epc).uri), faintly) for epc in weak]
     inferred = result.inferred[:LISTED]
-    lies_in = _("Inferred: the tag of %(unit)s was read, in which it was packed.")
-    by = {item.epc_hex: lies_in % {"unit": item.by} for item in inferred}
+    packed_in = _("Inferred: it is packed in %(unit)s, whose tag was read.")
+    by = {item.epc_hex: packed_in % {"unit": item.by} for item in inferred}
     rows += _named_rows(shipment, list(by), "inferred", by)
     seen = [epc for epc in result.seen if epc not in mismatched][:LISTED]
     rows += _named_rows(shipment, seen, "seen", {})

@@ -124,7 +124,7 @@ def test_what_lies_on_a_pallet_that_was_read_is_inferred_live_and_when_matched(g
     handoff = gate.open()
     gate.read(item_epc(1), PALLET)
     page = page_of(clerk, handoff)
-    for told in ("1 of 5", "3 inferred", f"the tag of {SSCC} was read, in which it was packed", "Awaited"):
+    for told in ("1 of 5", "3 inferred", f"packed in {SSCC}, whose tag was read", "Awaited"):
         assert told in page
     gate.read(item_epc(5))
     handoff = handoffs.reconcile_handoff(handoff=handoff, by=gate.by)
@@ -283,7 +283,7 @@ def test_the_page_offers_what_the_gate_read_and_the_clerk_chooses(gate, clerk) -
     page = " ".join(clerk.get(reverse("handoff_new"), asked).content.decode().split())
     session = offered_session(gate.read_point)
     assert "Go on with what the gate has read" in page
-    assert "4 of 5 tags of this shipment so far" in page
+    assert "4 of 5 tags read or inferred so far" in page
     assert "reading for another handoff" not in page
     fields = asked | {"step": "open", "attempt": uuid.uuid4(), "take_over": session.pk}
     assert clerk.post(reverse("handoff_new"), fields).status_code == 302

@@ -74,7 +74,14 @@ def test_a_clerk_reads_a_shipment_and_sees_each_class(clerk, door, on_pallet, re
     assert begun.status_code == 302
     hear(receive, item_epc(1), item_epc(99), sscc_to_epc_hex(SSCC, 7))
     live = text(clerk.get(begun.url))
-    for told in ("1 of 5", "3 inferred", "1 unexpected", "Awaited", f"the tag of {SSCC} was read", "End the reading"):
+    for told in (
+        "1 of 5",
+        "3 inferred",
+        "1 unexpected",
+        "Awaited",
+        f"packed in {SSCC}, whose tag was read",
+        "End the reading",
+    ):
         assert told in live
     session = ReadSession.objects.get()
     assert (session.purpose, session.consignment) == (SessionPurpose.CHECK, on_pallet)
