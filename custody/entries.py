@@ -12,10 +12,10 @@ from typing import Any
 from accounts.models import User
 from biometrics.models import Person
 from custody.models import Handoff, Refused
-from custody.reconciliation import LISTED
 from ledger.tlog.times import format_time
 from shipments.entry_parts import goods_of
 from shipments.models import Consignment, ReadPoint, ReadSession
+from shipments.reconciliation import LISTED
 from shipments.seals import seals_part
 
 
@@ -33,13 +33,19 @@ def handoff_body(handoff: Handoff, *, operator: User) -> dict[str, Any]:
     if earlier:
         reads["earlier"] = [_session(one.session) for one in earlier[-LISTED:]]
     # One session that misses a tag is weak evidence: the tag is listed as not seen, and is missing only after a second.
-    missing = reads["expected"] - reads["seen"] if matched > 1 else 0
+    # A session in which a reader admitted to have lost reads does not count as one of the two.
+    unseen = reads["expected"] - reads["seen"] - reads["inferred"]
+    gaps = reads.get("gaps", 0)
+    missing = unseen if matched - gaps > 1 else 0
     exceptions = [
         {"code": code, "items": items, "accepted_by": operator.pk.urn}
         for code, items in (
             ("missing_tag", missing),
             ("unexpected_tag", reads["unexpected_total"]),
             ("clock_skew", reads["skewed"]),
+            ("tid_mismatch", reads.get("tid_mismatch_total", 0)),
+            ("unencoded_tag", reads.get("unencoded_tag", 0)),
+            ("read_gap", gaps),
         )
         if items
     ]

@@ -35,7 +35,9 @@ _SECOND_FACTORS = {
 
 _GRADES = {
     "direct": gettext_lazy("Direct: every expected tag was read"),
-    "inferred": gettext_lazy("Inferred"),
+    "inferred": gettext_lazy(
+        "Inferred: what was not read itself lay, by what was packed, in a unit whose tag was read"
+    ),
     "inconclusive": gettext_lazy("Inconclusive: some expected tags were not read, which alone proves nothing"),
 }
 
@@ -310,18 +312,47 @@ def _reads(line: Line, directory: Directory) -> Section | None:
     if "seen" not in reads:
         return None  # a refusal names the session in which a stray was read, and counts nothing
     counted = _("%(seen)s of %(expected)s expected tags read") % reads
+    inferred = reads.get("inferred", 0)
     facts = [
         Fact(_("Tags"), counted),
         Fact(_("Grade"), str(_GRADES.get(reads["grade"], reads["grade"]))),
         Fact(_("Read sessions"), str(reads.get("sessions", 1))),
     ]
+    if inferred:
+        sentence = ngettext(
+            "%(count)s was not read, and is inferred: the tag of a unit in which it was packed was read",
+            "%(count)s were not read, and are inferred: the tag of a unit in which they were packed was read",
+            inferred,
+        )
+        facts.insert(1, Fact(_("Inferred"), sentence % {"count": inferred}, codes=tuple(reads.get("inferred_by", ()))))
+    if reads.get("tid_mismatch"):
+        sentence = _("%(count)s answered from another chip than the one that the number was bound to")
+        facts.append(
+            Fact(
+                _("Another chip"),
+                sentence % {"count": reads["tid_mismatch_total"]},
+                codes=tuple(reads["tid_mismatch"]),
+            )
+        )
+    if reads.get("weak"):
+        sentence = _("%(count)s read too seldom or too faintly to count, by the rule of the read point")
+        facts.append(Fact(_("Weak reads"), sentence % {"count": reads["weak"]}))
+    if reads.get("gaps"):
+        sentence = ngettext(
+            "In %(count)s session a reader lost reads: a tag that was not read proves nothing there",
+            "In %(count)s sessions a reader lost reads: a tag that was not read proves nothing there",
+            reads["gaps"],
+        )
+        facts.append(Fact(_("Lost reads"), sentence % {"count": reads["gaps"]}))
     fold = [
         Fact(_("Read session"), codes=(reads["session"],)),
         Fact(_("Root over the readers’ reports"), codes=(reads["reports_root"],)),
     ]
     tags = _tags(line, "unexpected", reads["unexpected"]) + _tags(line, "not_seen", reads["not_seen"])
-    whole = reads["seen"] == reads["expected"] and not reads["unexpected"]
-    chip, tone = (_("All read"), "ok") if whole else (_("With exceptions"), "warn")
+    if reads["seen"] + inferred < reads["expected"] or reads["unexpected"] or reads.get("tid_mismatch"):
+        chip, tone = _("With exceptions"), "warn"
+    else:
+        chip, tone = (_("In part inferred"), "waiting") if inferred else (_("All read"), "ok")
     return Section(_("Tags"), "nfc", facts, chip=chip, tone=tone, tags=tags, fold=fold)
 
 
@@ -348,7 +379,14 @@ def _tags(line: Line, state: str, epcs: list[str]) -> list[dict[str, str]]:
 
 
 def _exceptions(line: Line, directory: Directory) -> Section:
-    names = {"missing_tag": _("Tags missing after a second reading"), "unexpected_tag": _("Unexpected tags")}
+    names = {
+        "missing_tag": _("Tags missing after a second reading"),
+        "unexpected_tag": _("Unexpected tags"),
+        "clock_skew": _("Tags whose reader’s clock was off"),
+        "tid_mismatch": _("Numbers read from another chip"),
+        "unencoded_tag": _("Tags that were never encoded"),
+        "read_gap": _("Read sessions with lost reads"),
+    }
     facts = [
         Fact(
             names.get(exception["code"], exception["code"]),

@@ -24,22 +24,30 @@ from custody import errors
 from custody.entries import handoff_body, refusal_body
 from custody.interventions import ShipmentHeld, ShipmentSeized, require_free
 from custody.models import OPEN_STATES, EarlierSession, Handoff, HandoffState, Refused
-from custody.reconciliation import Reconciliation, reconcile
 from ledger import attachments
 from ledger.models import Statement
 from ledger.submission import submit
 from ledger.tlog import canonical
 from refusals import Refusal
-from shipments.consignments import find_shipment, which_shipment_holds, which_shipments_hold
+from shipments.consignments import find_shipment, which_shipment_holds
 from shipments.epc import decode_epc
 from shipments.models import Consignment, ReadPoint, ReadSession
-from shipments.read_sessions import ReadPointBusy, SeenTag, freeze_read_session, open_read_session, tags_seen
+from shipments.read_sessions import (
+    ReadPointBusy,
+    SessionNotOffered,
+    freeze_read_session,
+    offered_session,
+    open_read_session,
+    session_reads,
+    take_over_session,
+)
+from shipments.reconciliation import Reconciliation
+from shipments.session_results import hold_against
 
 FACE_ATTEMPTS = 3
 # The refusals that use an attempt up: another face, no sign of life, a photo that was shown before.
 COUNTED = ("face_mismatch", "liveness_failed", "photo_resubmitted")
 FACE_HOLDS_FOR = timedelta(minutes=10)
-CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 def current_handoff(consignment: Consignment) -> Handoff | None:
@@ -54,15 +62,23 @@ def current_handoff(consignment: Consignment) -> Handoff | None:
 
 
 def open_handoff(
-    *, shipment: str, receiver: Person, read_point: ReadPoint, opened_by: User, attempt: uuid.UUID
+    *,
+    shipment: str,
+    receiver: Person,
+    read_point: ReadPoint,
+    opened_by: User,
+    attempt: uuid.UUID,
+    take_over: ReadSession | None = None,
 ) -> Handoff:
     """
     Open a handoff of ``shipment`` to ``receiver`` and start reading tags at ``read_point``.
 
     :param shipment: any code of the shipment as it was scanned or typed
     :param attempt: the idempotency key: the same one returns the same handoff, open or closed
-    :raises Refusal: shipment_unknown, shipment_closed, handoff_already_open, read_point_busy, attempt_reused; and, each
-        an entry, same_person_both_sides, shipment_held, shipment_seized
+    :param take_over: what a trigger had read there, to go on with instead of reading anew; without it, a session that
+        a trigger has open ends, and stays as a record of what passed
+    :raises Refusal: shipment_unknown, shipment_closed, handoff_already_open, read_point_busy, session_not_offered,
+        attempt_reused; and, each an entry, same_person_both_sides, shipment_held, shipment_seized
     """
     consignment = find_shipment(code=shipment)
     asked = (consignment.pk, receiver.pk, read_point.pk)
@@ -85,7 +101,7 @@ def open_handoff(
                 from_person=held.to_person if held else None,
                 from_party=None if held else consignment.consignor,
                 to_person=receiver,
-                session=open_read_session(read_point=read_point, opened_by=opened_by),
+                session=_first_session(consignment, read_point, opened_by, take_over),
                 opened_by=opened_by,
                 opened_at=timezone.now(),
             )
@@ -94,7 +110,7 @@ def open_handoff(
             refusal, consignment=consignment, to_person=receiver, read_point=read_point, attempt=attempt, by=opened_by
         )
         raise
-    except (IntegrityError, ReadPointBusy):
+    except (IntegrityError, ReadPointBusy, SessionNotOffered):
         # Somebody was faster: this very attempt, sent twice at once, or another handoff of the same shipment.
         known = Handoff.objects.filter(attempt=attempt).first()
         if known is not None:
@@ -105,6 +121,34 @@ def open_handoff(
         raise errors.HandoffAlreadyOpen(
             reference=consignment.reference, receiver=display_name(other.to_person), handoff=str(other.pk)
         ) from None
+
+
+def reading_on_offer(*, consignment: Consignment, read_point: ReadPoint) -> tuple[ReadSession, Reconciliation] | None:
+    """
+    Return what a trigger had read at ``read_point`` that a handoff of this shipment can go on with, and what that says
+    of it: the session still open there, or the last one, where it is recent and saw something of the shipment.
+    """
+    session = offered_session(read_point)
+    if session is None:
+        return None
+    result = hold_against(consignment=consignment, present=session_reads(session=session))
+    return (session, result) if session.frozen_at is None or result.seen_now else None
+
+
+def _first_session(
+    consignment: Consignment, read_point: ReadPoint, opened_by: User, take_over: ReadSession | None
+) -> ReadSession:
+    if take_over is None:
+        return open_read_session(read_point=read_point, opened_by=opened_by)
+    session = take_over_session(session=take_over, by=opened_by)
+    # One that has ended reads no more: it serves where it saw something of this shipment.
+    if session.read_point_id != read_point.pk:
+        raise SessionNotOffered
+    if session.frozen_at is not None:
+        result = hold_against(consignment=consignment, present=session_reads(session=session))
+        if not result.seen_now:
+            raise SessionNotOffered
+    return session
 
 
 def _same(known: Handoff, asked: tuple[uuid.UUID, uuid.UUID, uuid.UUID]) -> Handoff:
@@ -123,28 +167,15 @@ def match_tags(handoff: Handoff) -> Reconciliation:
     Hold the tags read so far against the manifest; the result changes until the handoff is reconciled.
 
     A tag counts as seen where any session of the handoff that was matched saw it; one that was refused for a stray does
-    not count, for the goods were sorted out since. A pallet's own tag is no item of the manifest, and no stray either.
+    not count, for the goods were sorted out since. An item that was not read is inferred where a unit's tag was that it
+    lies in.
     """
-    manifest = set(handoff.consignment.manifest.values_list("epc_hex", flat=True))
-    present = tags_seen(session=handoff.session)
-    read = {tag.epc_hex for tag in present}
-    skewed = _outside(handoff.session, present)
-    earlier: set[str] = set()
-    for one in handoff.earlier_sessions.filter(matched=True).select_related("session"):
-        before = tags_seen(session=one.session)
-        earlier.update(tag.epc_hex for tag in before)
-        skewed |= _outside(one.session, before)
-    holders = which_shipments_hold(read - manifest)
-    own = {epc for epc, holder in holders.items() if holder.pk == handoff.consignment_id}
-    references = {epc: holder.reference for epc, holder in holders.items()}
-    return reconcile(manifest=manifest, read=read - own, holders=references, read_earlier=earlier, skewed=skewed)
-
-
-def _outside(session: ReadSession, tags: list[SeenTag]) -> set[str]:
-    """Tell which tags were read, by their reader's own clock, further outside the session than clocks may differ."""
-    since, until = session.opened_at - CLOCKS_DIFFER, (session.frozen_at or timezone.now()) + CLOCKS_DIFFER
-    first_ns, last_ns = (int(moment.timestamp() * 1_000_000_000) for moment in (since, until))
-    return {tag.epc_hex for tag in tags if tag.last_read_at_ns < first_ns or tag.first_read_at_ns > last_ns}
+    earlier = handoff.earlier_sessions.filter(matched=True).select_related("session__read_point")
+    return hold_against(
+        consignment=handoff.consignment,
+        present=session_reads(session=handoff.session),
+        earlier=[session_reads(session=one.session) for one in earlier],
+    )
 
 
 def scan_tag(*, handoff: Handoff, code: str) -> str:

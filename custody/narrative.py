@@ -272,32 +272,25 @@ def _handoff(body: dict[str, Any], subject: str, directory: Directory) -> str:
         "from": directory.releaser(body),
         "shipment": body["goods"]["reference"],
         "place": directory.place(body["where"]["read_point"]),
-        "seen": reads["seen"],
-        "expected": reads["expected"],
+        "tags": _tags_counted(reads),
     }
     if "face" not in body:
-        return (
-            _(
-                "%(to)s took over custody of %(shipment)s from %(from)s at %(place)s. "
-                "%(seen)s of %(expected)s tags read."
-            )
-            % facts
-        )
+        return _("%(to)s took over custody of %(shipment)s from %(from)s at %(place)s. %(tags)s.") % facts
     if body["face"].get("m", 1) > 1:
         return (
             _(
                 "%(to)s took over custody of %(shipment)s from %(from)s at %(place)s. "
-                "%(seen)s of %(expected)s tags read; face matched in a second capture."
+                "%(tags)s; face matched in a second capture."
             )
             % facts
         )
-    return (
-        _(
-            "%(to)s took over custody of %(shipment)s from %(from)s at %(place)s. "
-            "%(seen)s of %(expected)s tags read; face matched."
-        )
-        % facts
-    )
+    return _("%(to)s took over custody of %(shipment)s from %(from)s at %(place)s. %(tags)s; face matched.") % facts
+
+
+def _tags_counted(reads: dict[str, Any]) -> str:
+    if reads.get("inferred"):
+        return _("%(seen)s of %(expected)s tags read, %(inferred)s more inferred from the tag of a unit around") % reads
+    return _("%(seen)s of %(expected)s tags read") % reads
 
 
 def _refused(body: dict[str, Any], subject: str, directory: Directory) -> str:

@@ -126,6 +126,9 @@ LEDGER_SWEEP_PARTS = (
     ("retention", "biometrics.retention.purge_due", 300),
     ("anchoring", "shipments.anchoring.anchor_reports", READS_ANCHOR_EVERY),
     ("readers", "shipments.reader_alerts.watch_readers", 60),
+LEDGER_SWEEP_PARTS = (
+    ("retention", "biometrics.retention.purge_due", 300),
+    ("triggers", "shipments.triggers.settle_triggers", 5),
 )
 # How often, in seconds, what is due is done: sealing what a crash left, asking witnesses, timestamps, epochs.
 LEDGER_SWEEP_EVERY = int(os.environ.get("LEDGER_SWEEP_EVERY", 5))

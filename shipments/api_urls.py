@@ -3,6 +3,7 @@
 from django.urls import path
 
 from shipments import reader_api
+from shipments import api_sessions
 from shipments.api import ReaderEventsView
 
 urlpatterns = [
@@ -12,4 +13,8 @@ urlpatterns = [
     path("reader-alerts", reader_api.ReaderAlerts.as_view()),
     path("reader-alerts/<uuid:alert_id>/acknowledge", reader_api.AcknowledgeAlert.as_view()),
     path("quarantine", reader_api.Quarantine.as_view()),
+    path("read-sessions", api_sessions.ReadSessions.as_view(), name="read-sessions"),
+    path("read-sessions/<uuid:session_id>", api_sessions.ReadSessionDetail.as_view(), name="read-session"),
+    path("read-sessions/<uuid:session_id>/freeze", api_sessions.Freeze.as_view(), name="read-session-freeze"),
+    path("read-sessions/<uuid:session_id>/document", api_sessions.Document.as_view(), name="read-session-document"),
 ]

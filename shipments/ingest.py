@@ -27,6 +27,7 @@ from shipments.reader_alerts import observe_report
 from shipments.readers.json_body import ReportUnreadable
 from shipments.readers.registry import parse_report
 from shipments.readers.report import Fault, Parsed
+from shipments.triggers import act_on_triggers
 
 # A flood of poison must not become a flood of rows: the rest is counted, and stands in the report's bytes.
 QUARANTINE_ROWS = 1_000
@@ -77,6 +78,8 @@ def record_report(*, reader: Reader, body: bytes, content_type: str, received_at
             seen["last_report_at"] = received_at
         # Last, for it locks the reader's row until the commit.
         Reader.objects.filter(pk=reader.pk).update(**seen)
+        if report is not None and parsed is not None:
+            act_on_triggers(reader=reader, triggers=parsed.triggers, received_at=received_at)
     if parsed is not None and not receipt.redelivered:
         observe_report(reader=reader, parsed=parsed, received_at=received_at)
     return receipt

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from shipments.views import consignments, places, reader_alerts, readers
+from shipments.views import consignments, places, read_points, read_sessions, readers
 
 urlpatterns = [
     path("shipments/", consignments.shipment_list, name="shipments"),
@@ -11,6 +12,19 @@ urlpatterns = [
     path("places/read-points/new/", places.new_read_point, name="read_point_new"),
     path("places/sites/<uuid:site_id>/", places.edit_site, name="site_edit"),
     path("places/read-points/<uuid:read_point_id>/", places.edit_read_point, name="read_point_edit"),
+    path("places/read-points/<uuid:read_point_id>/", read_points.read_point, name="read_point"),
+    path("places/read-points/<uuid:read_point_id>/smoothing/", read_points.smoothing, name="read_point_smoothing"),
+    path("places/read-points/<uuid:read_point_id>/triggers/", read_points.add_trigger, name="trigger_add"),
+    path(
+        "places/read-points/<uuid:read_point_id>/triggers/<uuid:rule_id>/retire/",
+        read_points.retire_trigger,
+        name="trigger_retire",
+    ),
+    path("readings/new/", read_sessions.new, name="read_session_new"),
+    path("readings/<uuid:session_id>/", read_sessions.read_session, name="read_session"),
+    path("readings/<uuid:session_id>/tags/", read_sessions.tags, name="read_session_tags"),
+    path("readings/<uuid:session_id>/end/", read_sessions.end, name="read_session_end"),
+    path("readings/<uuid:session_id>/document", read_sessions.document, name="read_session_document"),
     path("readers/new/", places.new_reader, name="reader_new"),
     path("readers/alerts/", reader_alerts.alert_list, name="reader_alerts"),
     path("readers/alerts/<uuid:alert_id>/acknowledge/", reader_alerts.acknowledge, name="reader_alert_acknowledge"),

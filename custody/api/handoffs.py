@@ -20,7 +20,7 @@ from biometrics.models import CaptureSource, Person
 from biometrics.verification import MOST_FRAMES, Burst, Still, read_burst
 from custody import handoffs
 from custody.models import Handoff
-from shipments.models import ReadPoint
+from shipments.models import ReadPoint, ReadSession
 
 
 class OpenFields(serializers.Serializer[Any]):
@@ -28,6 +28,9 @@ class OpenFields(serializers.Serializer[Any]):
     receiver = serializers.PrimaryKeyRelatedField(queryset=Person.objects.all())
     read_point = serializers.PrimaryKeyRelatedField(queryset=ReadPoint.objects.all())
     attempt = serializers.UUIDField()
+    take_over = serializers.PrimaryKeyRelatedField(
+        queryset=ReadSession.objects.select_related("read_point"), required=False, allow_null=True
+    )
 
 
 class FaceFields(serializers.Serializer[Any]):

@@ -37,10 +37,10 @@ from custody.narrative import Directory, tell_refused
 from custody.views.captures import camera_of, read_capture
 from custody.views.live import reload_if_logged_out
 from custody.views.opening import READ_POINT
-from custody.views.tag_rows import scanned_row, tag_rows
 from ledger.models import Statement
 from refusals import Refusal
 from shipments.models import RawReport
+from shipments.views.tag_rows import TagRows, scanned_row, tag_rows
 
 PER_PAGE = 50
 
@@ -122,7 +122,13 @@ def handoff(request: HttpRequest, handoff_id: uuid.UUID) -> HttpResponse:
 
 
 def _reading(request: HttpRequest, handoff: Handoff) -> dict[str, Any]:
-    return {"tags": tag_rows(handoff, handoffs.match_tags(handoff))}
+    return {"tags": _tag_rows(handoff)}
+
+
+def _tag_rows(handoff: Handoff) -> TagRows:
+    # While the reader still reads, a tag that was not seen is only awaited.
+    reading = handoff.state == HandoffState.READING
+    return tag_rows(handoff.consignment, handoffs.match_tags(handoff), reading=reading)
 
 
 def _reconciled(request: HttpRequest, handoff: Handoff) -> dict[str, Any]:
@@ -131,7 +137,7 @@ def _reconciled(request: HttpRequest, handoff: Handoff) -> dict[str, Any]:
     holds = matched and face is not None and timezone.now() - face.created_at <= handoffs.FACE_HOLDS_FOR
     left = handoffs.attempts_left(handoff)
     return {
-        "tags": tag_rows(handoff, handoffs.match_tags(handoff)),
+        "tags": _tag_rows(handoff),
         "face_confirmed": holds,
         "face_too_old": matched and not holds,
         "minutes": int(handoffs.FACE_HOLDS_FOR.total_seconds() // 60),
@@ -165,6 +171,8 @@ def _receipt_facts(handoff: Handoff) -> list[dict[str, Any]]:
     reads = handoff.reconciliation or {}
     point = handoff.read_point
     tags = _("%(seen)s of %(expected)s read") % {"seen": reads.get("seen"), "expected": reads.get("expected")}
+    if reads.get("inferred"):
+        tags += _(", %(count)s inferred") % {"count": reads["inferred"]}
     if reads.get("unexpected"):
         tags += _(", %(count)s unexpected") % {"count": len(reads["unexpected"])}
     factor = {"pin": _("PIN"), "badge": _("Badge")}.get(handoff.second_factor, handoff.second_factor)
@@ -200,7 +208,7 @@ def tags(request: HttpRequest, handoff_id: uuid.UUID) -> HttpResponse:
         return unchanged
     if stage != HandoffState.READING:
         return HttpResponse(status=204)
-    context = {"tags": tag_rows(handoff, handoffs.match_tags(handoff))}
+    context = {"tags": _tag_rows(handoff)}
     answer = render(request, "custody/handoff_tags.html", context)
     answer["ETag"] = etag
     return answer
@@ -260,7 +268,7 @@ def scan(request: HttpRequest, handoff: Handoff) -> HttpResponse | None:
         if not live:
             raise
         return render(request, "custody/handoff_scanned.html", {"refusal": refusal}, status=422)
-    row = scanned_row(handoff, epc, handoffs.match_tags(handoff))
+    row = scanned_row(handoff.consignment, epc, handoffs.match_tags(handoff))
     if live:
         return render(request, "custody/handoff_scanned.html", {"row": row, "tags": [row]})
     messages.success(request, f"{row.name}: {row.note}")

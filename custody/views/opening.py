@@ -28,7 +28,7 @@ from custody.views.live import reload_if_logged_out
 from custody.views.receivers import LISTED, find_receivers, with_names
 from refusals import Refusal
 from shipments.consignments import find_shipment
-from shipments.models import Consignment, ReadPoint, ReadSession
+from shipments.models import Consignment, ReadPoint, ReadSession, SessionPurpose
 
 READ_POINT = "handoff_read_point"  # the session's key: a tablet stays at its door
 
@@ -43,6 +43,7 @@ class OpenForm(forms.Form):
     read_point = forms.ModelChoiceField(ReadPoint.objects.all())
     receiver = forms.ModelChoiceField(people_on_file())
     attempt = forms.UUIDField()
+    take_over = forms.ModelChoiceField(ReadSession.objects.select_related("read_point"), required=False)
 
 
 @reload_if_logged_out
@@ -136,13 +137,15 @@ def _open(request: HttpRequest) -> HttpResponse:
 def _ask_shipment(
     request: HttpRequest, *, scanned: str = "", sentence: str = "", refusal: Refusal | None = None
 ) -> HttpResponse:
-    busy = set(ReadSession.objects.filter(frozen_at=None).values_list("read_point_id", flat=True))
+    # What a gate reads by itself is in nobody's way.
+    reading = ReadSession.objects.filter(frozen_at=None).exclude(purpose=SessionPurpose.PASSAGE)
+    busy = dict(reading.values_list("read_point_id", "purpose"))
     context = {
         "scanned": scanned,
         "sentence": refusal.sentence if refusal else sentence,
         "code": refusal.code if refusal else "",
         "read_points": [
-            {"read_point": point, "busy": point.pk in busy} for point in ReadPoint.objects.select_related("site")
+            {"read_point": point, "busy": busy.get(point.pk, "")} for point in ReadPoint.objects.select_related("site")
         ],
         "here": _read_point_here(request),
     }
@@ -170,6 +173,7 @@ def _ask_receiver(
         "holder": display_name(held.to_person) if held else shipment.consignor.name,
         "held": held,
         "attempt": uuid.uuid4(),
+        "offer": _offer(shipment, read_point),
         "who": who,
         "sentence": refusal.sentence if refusal else sentence,
         "code": refusal.code if refusal else "",
@@ -178,6 +182,15 @@ def _ask_receiver(
         "back": f"{reverse('handoff_new')}?{urlencode({'read_point': read_point.pk})}",
     }
     return render(request, "custody/handoff_receiver.html", context, status=_status(refusal, sentence))
+
+
+def _offer(shipment: Consignment, read_point: ReadPoint) -> dict[str, Any] | None:
+    """What the gate has read by itself, for a handoff to go on with."""
+    offered = handoffs.reading_on_offer(consignment=shipment, read_point=read_point)
+    if offered is None:
+        return None
+    session, result = offered
+    return {"session": session, "result": result, "open": session.frozen_at is None}
 
 
 def _people(shipment: Consignment, found: list[Person], *, chosen: Person | None) -> dict[str, Any]:

@@ -13,6 +13,15 @@ from shipments.models.readers import SILENT_AFTER_S, Antenna, CredentialKind, Re
 from shipments.models.reports import NO_ANTENNA, NO_EVENT_NUMBER, CoverageGap, QuarantinedEvent, RawReport, TagRead
 from shipments.models.seals import MAX_SEAL_NUMBER, Seal, SealAct, SealClass, SealEvent, SealState
 from shipments.models.sessions import ReadSession
+from shipments.models.sessions import (
+    ReadSession,
+    SessionPurpose,
+    SmoothingPolicy,
+    TriggerDoes,
+    TriggerEvent,
+    TriggerOutcome,
+    TriggerRule,
+)
 from shipments.models.units import LogisticUnit, ManifestItem
 
 __all__ = [
@@ -42,6 +51,12 @@ __all__ = [
     "SealClass",
     "SealEvent",
     "SealState",
+    "SessionPurpose",
     "Site",
+    "SmoothingPolicy",
     "TagRead",
+    "TriggerDoes",
+    "TriggerEvent",
+    "TriggerOutcome",
+    "TriggerRule",
 ]

@@ -129,7 +129,7 @@ def test_freezing_keeps_a_canonical_document_and_its_digest(door, reader, beto, 
     assert document["reports"] == digests
     root = merkle.root([merkle.leaf_hash(bytes.fromhex(digest)) for digest in digests]).hex()
     assert document["reports_root"] == frozen.reports_root == root
-    assert (document["session"], document["v"]) == (session.pk.urn, 1)
+    assert (document["session"], document["v"]) == (session.pk.urn, 2)
     assert (document["site"], document["read_point"]) == ("0614141123452", "urn:epc:id:sgln:0614141.12345.dock1")
     assert document["readers"] == [reader.pk.urn]
     assert document["quarantined"] == 1
