@@ -21,6 +21,7 @@ class Capability(StrEnum):
     MANAGE_GOODS = "manage_goods"
     WATCH_READERS = "watch_readers"
     KEEP_SEALS = "keep_seals"
+    CAPTURE_EVENTS = "capture_events"
     SEE_PEOPLE = "see_people"
     MANAGE_PEOPLE = "manage_people"
     READ_LEDGER = "read_ledger"
@@ -47,6 +48,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.MANAGE_GOODS,
             Capability.WATCH_READERS,
             Capability.KEEP_SEALS,
+            Capability.CAPTURE_EVENTS,
             Capability.SEE_PEOPLE,
             Capability.MANAGE_PEOPLE,
             Capability.MANAGE_ZONES,
@@ -90,6 +92,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.SEE_GOODS,
             Capability.MANAGE_GOODS,
             Capability.WATCH_READERS,
+            Capability.CAPTURE_EVENTS,
             Capability.SEE_PEOPLE,
             Capability.MANAGE_PEOPLE,
             Capability.MANAGE_ZONES,

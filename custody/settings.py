@@ -129,6 +129,10 @@ LEDGER_SWEEP_PARTS = (
 LEDGER_SWEEP_PARTS = (
     ("retention", "biometrics.retention.purge_due", 300),
     ("triggers", "shipments.triggers.settle_triggers", 5),
+LEDGER_SWEEP_PARTS = (
+    ("retention", "biometrics.retention.purge_due", 300),
+    ("epcis_captures", "shipments.epcis.capture.work_waiting", 5),
+    ("epcis_events", "custody.epcis_projection.project_new", 5),
 )
 # How often, in seconds, what is due is done: sealing what a crash left, asking witnesses, timestamps, epochs.
 LEDGER_SWEEP_EVERY = int(os.environ.get("LEDGER_SWEEP_EVERY", 5))

@@ -14,6 +14,7 @@ from custody.views import (
     zone_alerts,
     zones,
 )
+from custody.views import audit, browser_verification, epcis, handoffs, home, opening, refusals, verification
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -65,5 +66,6 @@ urlpatterns = [
     path("seals/<uuid:seal_id>/check/", seals.check, name="seal_check"),
     path("seals/<uuid:seal_id>/break/", seals.break_, name="seal_break"),
     path("seals/<uuid:seal_id>/replace/", seals.replace, name="seal_replace"),
+    path("shipments/<uuid:consignment_id>/epcis", epcis.shipment_document, name="shipment_epcis"),
     path("shipments/<uuid:consignment_id>/timeline/", audit.shipment_timeline, name="shipment_timeline"),
 ]

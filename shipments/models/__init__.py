@@ -7,6 +7,7 @@ evidence, and the reads beside it are an index into them.
 
 from shipments.models.anchors import ReportAnchor
 from shipments.models.consignments import Consignment, Party
+from shipments.models.epcis import CaptureJob, EpcisEpc, EpcisEvent, EpcisProjection, EpcisTransaction
 from shipments.models.places import Direction, ReadPoint, Site
 from shipments.models.reader_alerts import AlertCode, ReaderAlert
 from shipments.models.readers import SILENT_AFTER_S, Antenna, CredentialKind, Reader, ReaderCredential
@@ -31,10 +32,15 @@ __all__ = [
     "SILENT_AFTER_S",
     "AlertCode",
     "Antenna",
+    "CaptureJob",
     "Consignment",
     "CoverageGap",
     "CredentialKind",
     "Direction",
+    "EpcisEpc",
+    "EpcisEvent",
+    "EpcisProjection",
+    "EpcisTransaction",
     "LogisticUnit",
     "ManifestItem",
     "Party",
