@@ -189,8 +189,8 @@ def test_a_transcript_that_no_verification_names_goes_unless_an_enrolment_rests_
 ):
     transcript = sealed(ignacio, EvidenceKind.TRANSCRIPT, hours=13)
     LivenessChallenge.objects.create(
-        person=ignacio, context=context, nonce="n", turns=[], issued_to=beto, expires_at=timezone.now(), answered_at=timezone.now(),
-        outcome=outcome, transcript=transcript,
+        person=ignacio, context=context, nonce="n", turns=[], issued_to=beto, outcome=outcome, transcript=transcript,
+        expires_at=timezone.now(), answered_at=timezone.now(),
     )  # fmt: skip
     purge_due()
     assert destroyed() == ({transcript.pk: rule} if rule else {})
@@ -425,7 +425,7 @@ def test_the_report_counts_rule_by_rule(enrolled, ignacio, lucia, beto, olga, ca
     states = {state.rule.code: state for state in report()}
     unmatched = states["unmatched_probes"]
     assert (unmatched.kept, unmatched.due, unmatched.held, unmatched.destroyed_day) == (12, 4, 4, 0)
-    assert unmatched.next_due == Evidence.objects.get(pk=fresh.probe_id).created_at + 12 * HOUR
+    assert unmatched.next_due == min(Evidence.objects.get(pk=row).created_at for row in of(fresh)) + 12 * HOUR
     call_command("purge_evidence", "--dry-run")
     assert "unmatched_probes: 4 due of 12, 4 held" in capsys.readouterr().out
     call_command("purge_evidence")
