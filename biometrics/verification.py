@@ -124,6 +124,7 @@ def verify_face(
     requested_by: User,
     camera: str = "",
     first_capture: Verification | None = None,
+    may_capture_again: bool = True,
 ) -> Verification:
     """
     Compare the captured face with the person's active template and store the outcome, whichever it is.
@@ -131,6 +132,7 @@ def verify_face(
     :param camera: what the camera calls itself; a claim that may name somebody, so it is sealed like the probe
     :param first_capture: the verification that asked for this second capture; the mean of both is decided on, and the
         answer is a match or none
+    :param may_capture_again: False where the chance of a second capture was had: this one is then decided alone
     :raises Refusal: person_erased, person_exempt, consent_missing, not_enrolled, template_outdated, liveness_missing,
         liveness_failed, photo_resubmitted, first_capture_used, and what :mod:`biometrics.engine.errors` names; nothing
         was decided then, and no verification is stored
@@ -147,7 +149,7 @@ def verify_face(
         distance_e4,
         k=template.k,
         m=len(probes),
-        may_capture_again=first_capture is None,
+        may_capture_again=may_capture_again and first_capture is None,
     )
     verification = Verification(
         id=uuid.uuid4(),

@@ -15,6 +15,8 @@ app = Celery("custody")
 app.config_from_object(
     {
         "broker_url": os.environ.get("BROKER_URL", ""),
+        # Two deployments on one broker need two names: a worker that took another's message would do nothing with it.
+        "task_default_queue": os.environ.get("BROKER_QUEUE", "custody"),
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_acks_late": True,

@@ -241,7 +241,7 @@ def read_again(*, handoff: Handoff, by: User) -> Handoff:
         _open_next_session(handoff, by, matched=True)
         handoff.state = HandoffState.READING
         # What the receiver confirmed is no longer what will be handed over.
-        handoff.reconciled_at = handoff.reconciliation = handoff.verification = handoff.first_capture = None
+        handoff.reconciled_at = handoff.reconciliation = handoff.verification = None
         handoff.reconciliation_sha256 = ""
         handoff.save()
     return handoff
@@ -273,6 +273,7 @@ def verify_receiver(
             attempts_before=number - 1,
             requested_by=by,
             first_capture=first_capture(handoff),
+            may_capture_again=not _asked_once_more(handoff),
         )
     except (LivenessFailed, PhotoResubmitted) as failed:
         with transaction.atomic():
@@ -304,6 +305,11 @@ def first_capture(handoff: Handoff) -> Verification | None:
         return None
     # A template that was replaced meanwhile starts anew.
     return first if handoff.to_person.templates.filter(pk=first.template_id, active=True).exists() else None
+
+
+def _asked_once_more(handoff: Handoff) -> bool:
+    """Tell whether a second capture was asked for and has decided nothing yet: letting it go must not be free."""
+    return Handoff.objects.filter(pk=handoff.pk, first_capture__isnull=False).exists()
 
 
 def _take_attempt(handoff: Handoff) -> int:

@@ -8,6 +8,7 @@ found by its label, and its public key by the CKA_ID that the two share.
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ T = TypeVar("T")
 _ED25519 = "1.3.101.112"
 # EC_POINT: a DER octet string of 32 bytes (PKCS #11 v3.0, section 2.3.5); some modules leave the two bytes out.
 _POINT = b"\x04\x20"
+
+# SoftHSM2 answers GeneralError while another process rewrites the token's files; that passes in moments.
+_TRIES = 5
+_PAUSE_SECONDS = 0.1
 
 # One login per token and process: PKCS #11 counts logins by application. All three are owned by the lock's holder.
 _lock = threading.RLock()
@@ -170,28 +175,30 @@ class Pkcs11KeyStore:
                 _relabel(found, new)
 
     def _run(self, work: Callable[[Any], T]) -> T:
-        """Do ``work`` in this process's session; once more in a new one, where the first was lost."""
+        """Do ``work`` in this process's session; again in a new one, where the first was lost or the token is busy."""
         if not (self.module and self.token):
             raise SigningKeyUnreadable(path=self.place, why="LEDGER_PKCS11_MODULE and LEDGER_PKCS11_TOKEN are not set")
         try:
-            from pkcs11.exceptions import PKCS11Error
+            from pkcs11.exceptions import GeneralError, PKCS11Error
         except ImportError as error:
             raise SigningKeyUnreadable(
                 path=self.place, why="python-pkcs11 is not installed: pip install 'custody[pkcs11]'"
             ) from error
         with _lock:
-            try:
+            tries = 1
+            while True:
                 kept = (self.module, self.token) in _sessions
                 try:
                     return work(self._session())
-                except PKCS11Error:
-                    if not kept:
-                        raise
-                    _sessions.clear()
-                    _reset(self.module)
-                    return work(self._session())
-            except PKCS11Error as error:
-                raise SigningKeyUnreadable(path=self.place, why=_told(error)) from error
+                except PKCS11Error as error:
+                    # Never for a refused PIN: a few of those lock the token.
+                    if tries == _TRIES or not (kept or isinstance(error, GeneralError)):
+                        raise SigningKeyUnreadable(path=self.place, why=_told(error)) from error
+                _sessions.clear()
+                _reset(self.module)
+                if not kept:
+                    time.sleep(_PAUSE_SECONDS)
+                tries += 1
 
     def _session(self) -> Any:
         import pkcs11

@@ -243,3 +243,16 @@ def test_somebody_without_the_role_does_not_get_in(server: Server, at_browser: C
             answer = carla.page.goto(server.url + address)
             assert answer is not None
             assert answer.status == 403, address
+
+
+def test_on_a_telephone_the_retention_report_shows_every_figure(server: Server, at_browser: Callable) -> None:
+    with at_browser(width=390, height=844) as olga:
+        olga.log_in("officer")
+        olga.page.goto(f"{server.url}/retention/")
+        cells = olga.page.locator(".table-wrap td")
+        assert cells.count() > 40
+        cut_off = """cells => cells
+          .filter((cell) => cell.getBoundingClientRect().right > innerWidth || cell.scrollWidth > cell.clientWidth)
+          .map((cell) => cell.innerText)"""
+        assert cells.evaluate_all(cut_off) == []
+        olga.shoot("retention-telephone")

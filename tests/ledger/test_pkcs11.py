@@ -216,6 +216,38 @@ def test_many_processes_that_start_at_once_make_one_key_in_the_token(settings, t
     assert load_signer().vkey == load_vkey()
 
 
+def test_a_token_that_another_process_is_writing_is_asked_again(monkeypatch):
+    """SoftHSM2 answers so while its files are rewritten, about one start in five of several at once."""
+    vkey = load_signer(may_create=True).vkey
+    pkcs11_store._forget_all()
+    lib, refused = pkcs11.lib, [pkcs11.exceptions.GeneralError] * 3
+
+    def busy(module):
+        if refused:
+            raise refused.pop()
+        return lib(module)
+
+    monkeypatch.setattr(pkcs11, "lib", busy)
+    assert load_signer().vkey == vkey
+    assert not refused
+
+
+def test_a_token_that_stays_so_is_told(monkeypatch):
+    load_signer(may_create=True)
+    pkcs11_store._forget_all()
+    monkeypatch.setattr(pkcs11_store, "_PAUSE_SECONDS", 0)
+    asked = []
+
+    def broken(module):
+        asked.append(module)
+        raise pkcs11.exceptions.GeneralError
+
+    monkeypatch.setattr(pkcs11, "lib", broken)
+    with pytest.raises(SigningKeyUnreadable, match="GeneralError"):
+        load_signer()
+    assert len(asked) < 12
+
+
 def test_a_rotation_retires_the_old_key_in_the_token():
     old = load_signer(may_create=True)
     new = begin_rotation()
