@@ -135,6 +135,7 @@ class Directory:
     def zone(self, urn: str) -> str:
         found = Zone.objects.select_related("site").filter(pk=uuid.UUID(urn)).first()
         return f"{found.name}, {found.site.name}" if found else _("a zone no longer on file")
+
     def site(self, gln: str) -> str:
         if gln not in self._sites:
             site = Site.objects.filter(gln=gln).first()
@@ -410,6 +411,8 @@ def _intervened(body: dict[str, Any], directory: Directory) -> dict[str, Any]:
         "findings": Findings(body["findings"]).label if "findings" in body else "",
         "reason": Reason(body["reason"]).label,
     }
+
+
 def _reads_anchored(body: dict[str, Any], subject: str, directory: Directory) -> str:
     count = int(body["reports"])
     return ngettext(
@@ -426,6 +429,8 @@ def _read_gap(body: dict[str, Any], subject: str, directory: Directory) -> str:
         "%(reader)s at %(place)s admitted that it lost %(n)s events. A tag not read then may have been there.",
         lost,
     ) % {"reader": directory.reader(body["reader"]), "place": directory.place(body["read_point"]), "n": lost}
+
+
 def unit_name(unit: dict[str, str]) -> str:
     """Name the unit of an entry's body by the code that people name it by."""
     return next(unit[key] for key in ("sscc", "grai", "bic") if key in unit)

@@ -118,19 +118,15 @@ LEDGER_EPOCH_ENTRIES = int(os.environ.get("LEDGER_EPOCH_ENTRIES", 10_000))
 LEDGER_OPEN_ENTRIES = os.environ.get("LEDGER_OPEN_ENTRIES") == "1"
 # What opens the commitments that entries hold, where somebody who may discloses one.
 LEDGER_OPENERS = ("biometrics.disclosure.open_evidence_commitment",)
-# What other apps have done in a sweep: a name, a function without arguments, and after how many seconds again.
 # Readers' reports are bound into the ledger every so many seconds while there are new ones, a bounded number an entry.
 READS_ANCHOR_EVERY = int(os.environ.get("READS_ANCHOR_EVERY", 5))
 READS_ANCHOR_BATCH = int(os.environ.get("READS_ANCHOR_BATCH", 10_000))
+# What other apps have done in a sweep: a name, a function without arguments, and after how many seconds again.
 LEDGER_SWEEP_PARTS = (
     ("retention", "biometrics.retention.purge_due", 300),
     ("anchoring", "shipments.anchoring.anchor_reports", READS_ANCHOR_EVERY),
     ("readers", "shipments.reader_alerts.watch_readers", 60),
-LEDGER_SWEEP_PARTS = (
-    ("retention", "biometrics.retention.purge_due", 300),
     ("triggers", "shipments.triggers.settle_triggers", 5),
-LEDGER_SWEEP_PARTS = (
-    ("retention", "biometrics.retention.purge_due", 300),
     ("epcis_captures", "shipments.epcis.capture.work_waiting", 5),
     ("epcis_events", "custody.epcis_projection.project_new", 5),
 )

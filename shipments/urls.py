@@ -1,8 +1,6 @@
 from django.urls import path
 
-from shipments.views import consignments, places, reader_alerts, readers
-from shipments.views import consignments, places, read_points, read_sessions, readers
-from shipments.views import captures, consignments, places, readers
+from shipments.views import captures, consignments, places, read_points, read_sessions, reader_alerts, readers
 
 urlpatterns = [
     path("shipments/", consignments.shipment_list, name="shipments"),

@@ -3,6 +3,7 @@ from django.urls import path
 from custody.views import (
     audit,
     browser_verification,
+    epcis,
     handoffs,
     home,
     interventions,
@@ -14,7 +15,6 @@ from custody.views import (
     zone_alerts,
     zones,
 )
-from custody.views import audit, browser_verification, epcis, handoffs, home, opening, refusals, verification
 
 urlpatterns = [
     path("", home.home, name="home"),

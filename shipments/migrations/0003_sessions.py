@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("shipments", "0002_units_nest"),
+        ("shipments", "0003_units"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -13,7 +13,6 @@ from shipments.models.reader_alerts import AlertCode, ReaderAlert
 from shipments.models.readers import SILENT_AFTER_S, Antenna, CredentialKind, Reader, ReaderCredential
 from shipments.models.reports import NO_ANTENNA, NO_EVENT_NUMBER, CoverageGap, QuarantinedEvent, RawReport, TagRead
 from shipments.models.seals import MAX_SEAL_NUMBER, Seal, SealAct, SealClass, SealEvent, SealState
-from shipments.models.sessions import ReadSession
 from shipments.models.sessions import (
     ReadSession,
     SessionPurpose,

@@ -4,9 +4,9 @@ line. ``docs/readers.md`` describes it whole.
 
 A read: ``epc`` (hex) and ``read_at`` (RFC 3339, or integer milliseconds or microseconds) are required; ``antenna``,
 ``rssi_cdbm`` (hundredths of a dBm), ``tid`` (hex) and ``event_number`` are optional integers and text. Beside the reads
-may stand ``gaps`` (``first``, ``last``, ``purged``), ``triggers`` (``port``, ``high``, ``at``), ``hostname``, and ``sent_at``,
-which tells a clock that is wrong from reads that waited; by the line gaps and triggers are ``{"gap": {…}}`` and
-``{"trigger": {…}}``. Unknown fields are left alone.
+may stand ``gaps`` (``first``, ``last``, ``purged``), ``triggers`` (``port``, ``high``, ``at``), ``hostname``, and
+``sent_at``, which tells a clock that is wrong from reads that waited; by the line, gaps and triggers are
+``{"gap": {…}}`` and ``{"trigger": {…}}``. Unknown fields are left alone.
 """
 
 from typing import Any
