@@ -109,6 +109,8 @@ def test_the_live_part_costs_a_304_while_nothing_changes_and_reloads_at_the_end(
     assert "1 of 5" in text(again).replace("<strong>", "").replace("</strong>", "")
     clerk.post(reverse("read_session_end", args=[session.pk]))
     assert clerk.get(address)["HX-Refresh"] == "true"
+    # Logged out meanwhile: the whole page goes to the log-in, not this part of it.
+    assert Client().get(address, headers={"HX-Request": "true"})["HX-Refresh"] == "true"
 
 
 def test_whatever_stands_there_can_be_read_without_a_shipment(clerk, door, shipment, receive) -> None:
