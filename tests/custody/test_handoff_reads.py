@@ -203,7 +203,7 @@ def test_the_entry_says_what_was_inferred_by_which_unit_and_that_reads_were_lost
     client.force_login(ana)
     page = " ".join(client.get(reverse("entry", args=[row.index])).content.decode().split())
     for told in (
-        "1 of 3 tags read, 1 more inferred from the tag of a unit around",
+        "1 of 3 tags read, 1 more inferred from a unit’s tag",
         "1 was not read, and is inferred: the tag of a unit in which it was packed was read",
         pallet.sscc,
         "In 1 session a reader lost reads",
