@@ -290,7 +290,7 @@ def _handoff(body: dict[str, Any], subject: str, directory: Directory) -> str:
 
 def _tags_counted(reads: dict[str, Any]) -> str:
     if reads.get("inferred"):
-        return _("%(seen)s of %(expected)s tags read, %(inferred)s more inferred from the tag of a unit around") % reads
+        return _("%(seen)s of %(expected)s tags read, %(inferred)s more inferred from a unit’s tag") % reads
     return _("%(seen)s of %(expected)s tags read") % reads
 
 

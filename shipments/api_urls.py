@@ -3,6 +3,7 @@
 from django.urls import path
 
 from shipments import api_sessions, reader_api
+from shipments import api_read_points, api_sessions
 from shipments.api import ReaderEventsView
 
 urlpatterns = [
@@ -16,6 +17,13 @@ urlpatterns = [
     path("reader-alerts", reader_api.ReaderAlerts.as_view()),
     path("reader-alerts/<uuid:alert_id>/acknowledge", reader_api.AcknowledgeAlert.as_view()),
     path("quarantine", reader_api.Quarantine.as_view()),
+    path("read-points/<uuid:read_point_id>/triggers", api_read_points.Triggers.as_view(), name="triggers"),
+    path(
+        "read-points/<uuid:read_point_id>/triggers/<uuid:rule_id>",
+        api_read_points.TriggerDetail.as_view(),
+        name="trigger",
+    ),
+    path("read-points/<uuid:read_point_id>/smoothing", api_read_points.Smoothing.as_view(), name="smoothing"),
     path("read-sessions", api_sessions.ReadSessions.as_view(), name="read-sessions"),
     path("read-sessions/<uuid:session_id>", api_sessions.ReadSessionDetail.as_view(), name="read-session"),
     path("read-sessions/<uuid:session_id>/freeze", api_sessions.Freeze.as_view(), name="read-session-freeze"),

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 # What an entry lists in full; the rest is counted there and listed in the attachment.
 LISTED = 100
+# Of what is listed besides: three hundred of the longest EPCs would not fit into an entry with the rest.
+LISTED_BESIDES = 20
 
 
 @dataclass(frozen=True)
@@ -151,9 +153,9 @@ class Reconciliation:
             "skewed": len(self.skewed),
         }
         if self.inferred:
-            counted["inferred_by"] = sorted({item.by for item in self.inferred})[:LISTED]
+            counted["inferred_by"] = sorted({item.by for item in self.inferred})[:LISTED_BESIDES]
         if self.tid_mismatch:
-            counted["tid_mismatch"] = list(self.tid_mismatch[:LISTED])
+            counted["tid_mismatch"] = list(self.tid_mismatch[:LISTED_BESIDES])
             counted["tid_mismatch_total"] = len(self.tid_mismatch)
         counted |= {
             name: count

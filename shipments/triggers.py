@@ -25,8 +25,8 @@ from shipments.read_sessions import ReadPointBusy, freeze_read_session, lock_rea
 from shipments.readers.report import Trigger
 
 ACTED = (TriggerOutcome.OPENED, TriggerOutcome.CLOSED, TriggerOutcome.NOTHING, TriggerOutcome.BUSY)
-# A reader that was set back by more than this is not telling of the past: its clock was put right.
-CLOCK_SET_BACK_NS = 10 * 60 * 1_000_000_000
+# An edge that is older by more than this does not come out of turn: the reader's clock was put right.
+CLOCK_SET_BACK_NS = 60 * 1_000_000_000
 
 
 def act_on_triggers(*, reader: Reader, triggers: Iterable[Trigger], received_at: datetime) -> list[TriggerEvent]:
@@ -45,7 +45,9 @@ def act_on_triggers(*, reader: Reader, triggers: Iterable[Trigger], received_at:
     rules = {
         rule.port: rule
         for rule in TriggerRule.objects.select_related("read_point__site", "reader").filter(
-            reader=reader, retired_at__isnull=True
+            reader=reader,
+            retired_at__isnull=True,
+            read_point=reader.read_point_id,  # none of where it stood before
         )
     }
     acted = []

@@ -25,6 +25,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts.access import capability_required
+from accounts.live import reload_if_logged_out
 from accounts.models import User
 from accounts.roles import Capability
 from biometrics.directory import open_names
@@ -35,7 +36,6 @@ from custody import handoffs
 from custody.models import OPEN_STATES, Handoff, HandoffState
 from custody.narrative import Directory, tell_refused
 from custody.views.captures import camera_of, read_capture
-from custody.views.live import reload_if_logged_out
 from custody.views.opening import READ_POINT
 from ledger.models import Statement
 from refusals import Refusal

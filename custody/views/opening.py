@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.access import capability_required
+from accounts.live import reload_if_logged_out
 from accounts.models import User
 from accounts.roles import Capability
 from biometrics.errors import NotEnrolled
@@ -24,7 +25,6 @@ from biometrics.people import display_name, people_on_file
 from biometrics.second_factor import find_by_badge
 from custody import errors, handoffs
 from custody.models import OPEN_STATES, Handoff
-from custody.views.live import reload_if_logged_out
 from custody.views.receivers import LISTED, find_receivers, with_names
 from refusals import Refusal
 from shipments.consignments import find_shipment

@@ -12,12 +12,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.access import capability_required
+from accounts.live import reload_if_logged_out
 from accounts.models import User
 from accounts.roles import Capability
 from custody.ledger_head import ledger_head
 from custody.narrative import Line, tell_all
 from custody.verdicts import tell_verdict
-from custody.views.live import reload_if_logged_out
 from custody.watchers import watchers
 from ledger.errors import VerifierKeyMissing
 from ledger.models import Entry, VerificationRun

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.access import capability_required
+from accounts.live import reload_if_logged_out
 from accounts.models import User
 from accounts.roles import Capability
 from refusals import Refusal
@@ -101,6 +102,7 @@ def read_session(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
 
 
 @require_GET
+@reload_if_logged_out
 @capability_required(Capability.HAND_OFF, Capability.MANAGE_GOODS)
 def tags(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
     """The live part of the page: unchanged costs a 304, and a reading that has ended reloads the page."""

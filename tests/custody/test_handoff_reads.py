@@ -11,7 +11,9 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from rest_framework.test import APIClient
 
+from accounts.tokens import issue_token
 from biometrics.consent import ConsentGiven
 from biometrics.models import Person, PersonKind
 from biometrics.people import register_person
@@ -133,8 +135,9 @@ def test_what_lies_on_a_pallet_that_was_read_is_inferred_live_and_when_matched(g
     assert handoff.reconciliation["not_seen"] == []
     document = canonical.decode(bytes(Attachment.objects.get(pk=handoff.reconciliation_sha256).content))
     assert document["inferred"] == [{"by": SSCC, "epc": item_epc(serial)} for serial in (2, 3, 4)]
-    # Nothing is missing, so nothing asks to be read again.
-    assert "not read. Move the goods" not in page_of(clerk, handoff)
+    page = page_of(clerk, handoff)
+    assert "not read. Move the goods" not in page
+    assert "3 tags were not read themselves; they are inferred" in page
 
 
 def test_a_pallet_alone_is_enough_to_match(gate) -> None:
@@ -200,7 +203,7 @@ def test_the_entry_says_what_was_inferred_by_which_unit_and_that_reads_were_lost
     client.force_login(ana)
     page = " ".join(client.get(reverse("entry", args=[row.index])).content.decode().split())
     for told in (
-        "1 of 3 tags read, 1 more inferred from the tag of a unit around",
+        "1 of 3 tags read, 1 more inferred from a unit’s tag",
         "1 was not read, and is inferred: the tag of a unit in which it was packed was read",
         pallet.sscc,
         "In 1 session a reader lost reads",
@@ -288,6 +291,25 @@ def test_the_page_offers_what_the_gate_read_and_the_clerk_chooses(gate, clerk) -
     fields = asked | {"step": "open", "attempt": uuid.uuid4(), "take_over": session.pk}
     assert clerk.post(reverse("handoff_new"), fields).status_code == 302
     assert Handoff.objects.get().session == session
+
+
+def test_a_program_goes_on_with_what_the_gate_read(gate, beto) -> None:
+    gate.barrier(True)
+    gate.read(item_epc(1), PALLET)
+    api = APIClient()
+    api.credentials(HTTP_AUTHORIZATION=f"Bearer {issue_token(user=beto, purpose='tests')}")
+    (passing,) = api.get(f"/api/v1/read-sessions?read_point={gate.read_point.pk}").data
+    opened = api.post(
+        "/api/v1/handoffs",
+        {
+            "shipment": "LRD-1042", "receiver": str(gate.nora.pk), "read_point": str(gate.read_point.pk),
+            "attempt": str(uuid.uuid4()), "take_over": str(passing["id"]),
+        },
+        format="json",
+    )  # fmt: skip
+    assert opened.status_code == 201
+    assert (opened.data["tags"]["seen"], opened.data["tags"]["inferred"]) == (1, 3)
+    assert api.get(f"/api/v1/read-sessions/{passing['id']}").data["purpose"] == "handoff"
 
 
 def test_an_offer_that_has_lapsed_is_said_and_the_choice_stands_again(gate, clerk) -> None:

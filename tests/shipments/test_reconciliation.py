@@ -59,6 +59,24 @@ def test_weak_tags_are_told_and_not_dropped() -> None:
     assert found.summary()["weak"] == 2
 
 
+def test_an_entry_lists_a_few_and_the_document_all() -> None:
+    many = [f"{serial:04d}" for serial in range(300)]
+    packed = Units(of_item={epc: f"C{epc}" for epc in many[100:]})
+    found = reconcile(
+        manifest=many,
+        read=many[:100],
+        holders={},
+        units=packed,
+        units_read=[f"C{epc}" for epc in many[100:]],
+        doubts=Doubts(tid_mismatch=many[:50]),
+    )
+    summary = found.summary()
+    assert (len(summary["inferred_by"]), summary["inferred"]) == (20, 200)
+    assert (len(summary["tid_mismatch"]), summary["tid_mismatch_total"]) == (20, 50)
+    document = found.document(units=[])
+    assert (len(document["inferred"]), len(document["tid_mismatch"])) == (200, 50)
+
+
 def test_what_does_not_apply_is_absent_from_the_summary() -> None:
     assert set(result("ABCD").summary()) == {
         "expected", "grade", "inferred", "not_seen", "seen", "unexpected", "unexpected_total", "skewed",

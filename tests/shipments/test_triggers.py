@@ -94,6 +94,13 @@ def test_a_retired_rule_does_nothing_and_another_may_take_its_input(door, reader
     assert tell(edge(True, 1), edge(False, 2)) == ["nothing", "opened"]
 
 
+def test_a_reader_that_was_moved_opens_no_gate_where_it_stood(door, other_door, reader, rule, tell) -> None:
+    reader.read_point = other_door
+    reader.save()
+    assert tell(edge(True, 0)) == []
+    assert not ReadSession.objects.exists()
+
+
 def test_two_inputs_may_share_the_work(door, reader, tell) -> None:
     add_trigger_rule(read_point=door, reader=reader, port=1, on_high="open", on_low="nothing")
     add_trigger_rule(read_point=door, reader=reader, port=2, on_high="close", on_low="nothing")
