@@ -16,7 +16,7 @@ PAGES = (
     (_("People"), "people", "users", (Capability.SEE_PEOPLE,)),
     (_("Watchlist"), "watchlist", "eye", (Capability.KEEP_WATCHLIST,)),
     (_("Places"), "places", "building-warehouse", (Capability.MANAGE_GOODS,)),
-    (_("Captured events"), "captures", "upload", (Capability.CAPTURE_EVENTS,)),
+    ("EPCIS", "captures", "upload", (Capability.CAPTURE_EVENTS,)),
     (_("Refusals"), "refusals", "ban", (Capability.SEE_REFUSALS,)),
     (_("Ledger"), "ledger", "link", (Capability.READ_LEDGER,)),
     (_("Retention"), "retention", "hourglass", (Capability.SEE_RETENTION,)),
