@@ -22,7 +22,7 @@ GROUPS = (
         (
             (_("Shipments"), "shipments", "package", (Capability.SEE_GOODS,)),
             (_("Places"), "places", "building-warehouse", (Capability.MANAGE_GOODS,)),
-            (_("Captured events"), "captures", "upload", (Capability.CAPTURE_EVENTS,)),
+            ("EPCIS", "captures", "upload", (Capability.CAPTURE_EVENTS,)),
             (_("Reader alerts"), "reader_alerts", "antenna", (Capability.WATCH_READERS,)),
             (_("Quarantine"), "quarantine", "alert-triangle", (Capability.WATCH_READERS,)),
         ),

@@ -32,7 +32,7 @@ from custody.interventions import (
 )
 from custody.models import Act, Findings, Intervention, InterventionState, Reason
 from custody.views.captures import camera_of, read_capture
-from custody.views.live import reload_if_logged_out
+from accounts.live import reload_if_logged_out
 from custody.views.opening import READ_POINT
 from refusals import Refusal
 from shipments.consignments import find_shipment

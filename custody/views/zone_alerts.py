@@ -23,7 +23,7 @@ from biometrics.looks import image_type, look_at
 from biometrics.models import EvidenceLook, PersonKind
 from biometrics.vault import NOT_OPENED, open_evidence
 from custody.models import ZoneAlert
-from custody.views.live import reload_if_logged_out
+from accounts.live import reload_if_logged_out
 from custody.zone_alerts import MAX_NOTE, decide_alert
 from refusals import Refusal
 
