@@ -21,11 +21,14 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import OperationalError
+from django.utils import timezone
 
+from accounts.roles import Role
 from shipments import mqtt_ingest
 from shipments.models import QuarantinedEvent, RawReport, Reader, TagRead
 from shipments.mqtt_connection import BrokerMisnamed, Topics, make_client, read_broker, topic_of
 from shipments.mqtt_ingest import MqttIngest
+from shipments.quarantine import keep_unreadable
 from tests.shipments.conftest import item_epc
 from tests.shipments.vendor_events import EVENTS
 
@@ -397,3 +400,16 @@ def test_killed_in_mid_stream_nothing_acknowledged_is_missing_and_nothing_is_twi
         listening.loop(0.1)
     listening.disconnect()
     assert left == []
+
+
+@pytest.mark.django_db
+def test_the_readers_page_names_its_topic_and_what_was_not_readable(client, reader, django_user_model) -> None:
+    keep_unreadable(
+        reader=reader, body=b"\x00rubbish", content_type="mqtt", received_at=timezone.now(), reason="not_json"
+    )
+    client.force_login(django_user_model.objects.create_user("sofia", role=Role.SUPERVISOR))
+    page = client.get(f"/readers/{reader.pk}/").content.decode()
+    assert topic_of(reader.pk) in page
+    assert "Zebra IoT Connector" in page
+    assert "Not JSON" in page
+    assert "\\u0000rubbish" in page
