@@ -168,8 +168,9 @@ def test_an_answered_challenge_stands_in_the_record(enrolled: Person, beto: User
     shown = reframe((photos / "obama.jpg").read_bytes(), squeeze=0.75)
     settings.BIOMETRICS_LIVENESS = "required"
     challenge = issue_challenge(person=enrolled, context="handoff:1", issued_to=beto)
+    film_of_it = answered(challenge, shown, "handoff:1")
     wait_for_film(challenge.pk)
-    verification = show(enrolled, answered(challenge, shown, "handoff:1"), beto)
+    verification = show(enrolled, film_of_it, beto)
     assert verification.outcome == "match"
     assert verification.challenge == challenge
     challenge.refresh_from_db()
@@ -186,8 +187,8 @@ def test_an_answered_challenge_stands_in_the_record(enrolled: Person, beto: User
 
 def test_frames_without_the_turns_verify_nobody(enrolled: Person, beto: User, photos: Path) -> None:
     challenge = issue_challenge(person=enrolled, context="handoff:1", issued_to=beto)
-    wait_for_film(challenge.pk)
     still = film(reframe((photos / "obama.jpg").read_bytes(), squeeze=0.75), ["front"] * len(challenge.turns))
+    wait_for_film(challenge.pk)
     with pytest.raises(LivenessFailed):
         show(enrolled, Burst(challenge.pk, challenge.nonce, "handoff:1", still, CAPTURED_AT), beto)
     assert not Verification.objects.exists()

@@ -133,14 +133,9 @@ def ask(dock: Dock, handoff: Handoff) -> LivenessChallenge:
 
 def turn_head(dock: Dock, handoff: Handoff, *, turns: list[str] | None = None) -> LivenessChallenge:
     challenge = ask(dock, handoff)
+    frames = filmed(dock, turns or challenge.turns)
     wait_for_film(challenge.pk)
-    burst = Burst(
-        challenge.pk,
-        challenge.nonce,
-        handoffs.liveness_context(handoff),
-        filmed(dock, turns or challenge.turns),
-        timezone.now(),
-    )
+    burst = Burst(challenge.pk, challenge.nonce, handoffs.liveness_context(handoff), frames, timezone.now())
     handoffs.verify_receiver(handoff=handoff, capture=burst, source=CaptureSource.WEBCAM, by=dock.beto)
     return challenge
 
@@ -204,8 +199,8 @@ def test_a_program_asks_for_a_challenge_and_answers_it(dock: Dock, required: Non
     api.force_authenticate(dock.beto)
     address = f"/api/v1/handoffs/{handoff.pk}"
     asked = api.post(f"{address}/challenge").data
-    wait_for_film(asked["challenge"])
     frames = filmed(dock, asked["turns"])
+    wait_for_film(asked["challenge"])
     answer = api.post(
         f"{address}/face",
         {
