@@ -7,7 +7,7 @@ event is the reader's admission that it dropped others.
 
 from typing import Any
 
-from shipments.epc import MAX_TID_DIGITS, EpcMalformed, fold_epc
+from shipments.epc import MAX_TID_DIGITS
 from shipments.readers.json_body import Ambiguous
 from shipments.readers.report import (
     MAX_BIGINT,
@@ -78,10 +78,7 @@ def _epc(event: dict[str, Any]) -> str:
     found = hex_epc(spelled) if spelled is not None else ""
     if packed is None:
         return found
-    try:
-        unpacked = fold_epc(base64_hex(packed, "epc_malformed"))
-    except EpcMalformed as error:
-        raise FieldFault("epc_malformed") from error
+    unpacked = hex_epc(base64_hex(packed, "epc_malformed"))
     if found and found != unpacked:
         raise FieldFault("epc_contradicts_itself")
     return unpacked

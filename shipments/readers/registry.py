@@ -8,7 +8,15 @@ for ever, and a later dialect can still read the stored bytes.
 from typing import Any
 
 from shipments.readers import custody_form, impinj
-from shipments.readers.json_body import MAX_EVENTS, Ambiguous, ReportUnreadable, excerpt, read_body
+from shipments.readers.json_body import (
+    MAX_EVENTS,
+    Ambiguous,
+    Body,
+    ReportUnreadable,
+    excerpt,
+    read_body,
+    read_usual_body,
+)
 from shipments.readers.report import Dialect, Fault, FieldFault, Parsed
 
 DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (impinj.DIALECT, custody_form.DIALECT)}
@@ -21,7 +29,13 @@ def parse_report(body: bytes, *, hint: str = "") -> Parsed:
     :param hint: the dialect to try first, where a report fits several or carries no event at all
     :raises ReportUnreadable: where the bytes are no JSON report at all
     """
-    found = read_body(body)
+    usual = read_usual_body(body)
+    parsed = _read_events(usual, hint) if usual else None
+    # Where anything is at fault the strict reader says what: it knows a number too long to be one, and keys met twice.
+    return parsed if parsed and not parsed.faults else _read_events(read_body(body), hint)
+
+
+def _read_events(found: Body, hint: str) -> Parsed:
     values = found.values
     if custody_form.is_envelope(found.whole):
         values = list(enumerate(found.whole["reads"]))

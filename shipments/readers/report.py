@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from shipments.epc import MAX_TID_DIGITS, EpcMalformed, fold_epc
+from shipments.epc import MAX_EPC_DIGITS, MAX_TID_DIGITS, EpcMalformed, fold_epc
 
 MAX_NS = (1 << 63) - 1
 MAX_BIGINT = (1 << 63) - 1
@@ -34,8 +34,7 @@ class FieldFault(Exception):
         super().__init__(reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """One sighting of one tag, units as named: nanoseconds since 1970, hundredths of a dBm."""
 
     epc_hex: str
@@ -130,6 +129,12 @@ def parse_time(value: Any) -> int:
         raise FieldFault("time_out_of_range")
     if not isinstance(value, str):
         raise FieldFault("time_malformed")
+    # UTC with decimals is what nearly every read has: its parts stand where they stand.
+    decimals = value[20:-1]
+    if value[-1:] == "Z" and value[19:20] == "." and len(decimals) <= 9 and decimals.isascii() and decimals.isdigit():
+        seconds = _second_of(value[:19])
+        if seconds is not None:
+            return _in_range(seconds * _NS + int(decimals) * 10 ** (9 - len(decimals)))
     found = _TIME.fullmatch(value)
     if not found:
         raise FieldFault("time_malformed")
@@ -162,9 +167,13 @@ def hex_epc(value: Any) -> str:
     if not isinstance(value, str):
         raise FieldFault("epc_missing" if value is None else "epc_malformed")
     try:
-        return fold_epc(value)
+        return _fold_again(value) if len(value) <= MAX_EPC_DIGITS else fold_epc(value)
     except EpcMalformed as error:
         raise FieldFault("epc_malformed") from error
+
+
+# A tag at a door is read many times over. Bounded in length too: spaces around a number are left out, not counted.
+_fold_again = lru_cache(maxsize=4096)(fold_epc)
 
 
 def base64_hex(value: Any, reason: str) -> str:
@@ -177,6 +186,10 @@ def base64_hex(value: Any, reason: str) -> str:
     """
     if not isinstance(value, str):
         raise FieldFault(reason)
+    return _unpack_again(value, reason) if len(value) <= MAX_EPC_DIGITS else _unpack_base64(value, reason)
+
+
+def _unpack_base64(value: str, reason: str) -> str:
     folded = value.replace("+", "-").replace("/", "_")
     if not _BASE64.fullmatch(folded):
         raise FieldFault(reason)
@@ -191,6 +204,9 @@ def base64_hex(value: Any, reason: str) -> str:
     if base64.urlsafe_b64encode(decoded).decode() != padded:
         raise FieldFault(reason)
     return decoded.hex().upper()
+
+
+_unpack_again = lru_cache(maxsize=4096)(_unpack_base64)
 
 
 def hex_tid(value: Any) -> str:
@@ -223,6 +239,13 @@ def _in_range(nanoseconds: int) -> int:
     if not 0 <= nanoseconds <= MAX_NS:
         raise FieldFault("time_out_of_range")
     return nanoseconds
+
+
+@lru_cache(maxsize=256)
+def _second_of(text: str) -> int | None:
+    """Seconds since 1970 of ``YYYY-MM-DDTHH:MM:SS``, or None where it is no such text."""
+    found = _TIME.fullmatch(text + "Z")
+    return _minute_seconds(found[1].upper()) + int(found[2]) if found and int(found[2]) <= 60 else None
 
 
 @lru_cache(maxsize=256)
