@@ -20,11 +20,12 @@ from shipments.models import CoverageGap, QuarantinedEvent, RawReport, Reader
 from shipments.readers.json_body import ReportUnreadable
 from shipments.readers.registry import parse_report
 from shipments.readers.report import Fault, Parsed
-from shipments.report_rows import BATCH, insert_reads, insert_report
+from shipments.report_rows import insert_reads, insert_report
 
 # A flood of poison must not become a flood of rows: the rest is counted, and stands in the report's bytes.
 QUARANTINE_ROWS = 1_000
 FAULTS_TOLD = 10
+BATCH = 5_000
 SIGN_OF_LIFE = timedelta(seconds=1)
 _WRITING = Lock()
 

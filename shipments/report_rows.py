@@ -6,8 +6,9 @@ What is there already stays as it is. Only the named conflict is passed over: ``
 any other constraint without a word.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -17,8 +18,6 @@ from django.db import connection
 
 from shipments.models import NO_ANTENNA, NO_EVENT_NUMBER, RawReport, TagRead
 from shipments.readers.report import Read
-
-BATCH = 5_000
 
 _READ_COLUMNS = {
     "read_at_ns": "bigint",
@@ -63,8 +62,8 @@ def insert_reads(report: RawReport, reads: Iterable[Read]) -> int:
     ]
     # In the order of the unique index: two batches with the same reads in another order would wait for each other.
     rows.sort(key=itemgetter(0, 1, 2, 3))
-    insert = _insert_from_json if connection.vendor == "postgresql" else _insert_each
-    return sum(insert(report, batch) for batch in _batches(rows))
+    insert, batch = (_insert_from_json, 5_000) if connection.vendor == "postgresql" else (_insert_values, 250)
+    return sum(insert(report, rows[start : start + batch]) for start in range(0, len(rows), batch))
 
 
 def _insert_from_json(report: RawReport, rows: Sequence[tuple[Any, ...]]) -> int:
@@ -75,19 +74,25 @@ def _insert_from_json(report: RawReport, rows: Sequence[tuple[Any, ...]]) -> int
         cursor.execute(
             f"INSERT INTO {TagRead._meta.db_table} (reader_id, report_id, {columns}) "  # noqa: S608
             f"SELECT %s, %s, {columns} FROM json_to_recordset(%s::json) AS read({typed}) {_SAME_READ}",
-            [report.reader_id, report.pk, orjson.dumps([dict(zip(_READ_COLUMNS, row)) for row in rows]).decode()],
+            [
+                report.reader_id,
+                report.pk,
+                orjson.dumps([dict(zip(_READ_COLUMNS, row, strict=True)) for row in rows]).decode(),
+            ],
         )
         return cursor.rowcount
 
 
-def _insert_each(report: RawReport, rows: Sequence[tuple[Any, ...]]) -> int:
+def _insert_values(report: RawReport, rows: Sequence[tuple[Any, ...]]) -> int:
+    # Not executemany: between its rows it gives way to whatever other thread computes, holding SQLite's only write lock.
     reader = RawReport._meta.get_field("reader").get_db_prep_save(report.reader_id, connection)
-    places = ", ".join(["%s"] * len(_READ_COLUMNS))
-    with connection.cursor() as cursor:
-        cursor.executemany(
+    row = f"('{reader}', {int(report.pk)}, {', '.join('?' * len(_READ_COLUMNS))})"
+    # The driver's own cursor: Django's would look for placeholders of its own in a statement this long.
+    with connection.wrap_database_errors, closing(connection.connection.cursor()) as cursor:
+        cursor.execute(
             f"INSERT INTO {TagRead._meta.db_table} (reader_id, report_id, {', '.join(_READ_COLUMNS)}) "  # noqa: S608
-            f"VALUES ('{reader}', {int(report.pk)}, {places}) {_SAME_READ}",
-            rows,
+            f"VALUES {', '.join([row] * len(rows))} {_SAME_READ}",
+            list(chain.from_iterable(rows)),
         )
         return int(cursor.rowcount)
 
@@ -105,9 +110,3 @@ def _server_side_cursor() -> psycopg.Cursor[tuple[Any, ...]]:
     # Django's own would write a report's bytes into the statement, as hex, for the server to parse.
     connection.ensure_connection()
     return psycopg.Cursor(connection.connection)
-
-
-def _batches(rows: Sequence[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    left = iter(rows)
-    while batch := list(islice(left, BATCH)):
-        yield batch

@@ -24,6 +24,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9_-]+={0,2}", re.ASCII)
 _HEX = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
 _EPOCH = date(1970, 1, 1).toordinal()
 _NS = 1_000_000_000
+_UNITS = {digits: 10 ** (9 - digits) for digits in range(1, 10)}
 
 
 class FieldFault(Exception):
@@ -119,22 +120,23 @@ def parse_time(value: Any) -> int:
 
     :raises FieldFault: time_missing, time_malformed or time_out_of_range
     """
-    if value is None:
+    if type(value) is str:
+        # UTC with decimals is what nearly every read has: its parts stand where they stand.
+        decimals = value[20:-1]
+        if value[19:20] == "." and value[-1] == "Z" and decimals.isdigit() and decimals.isascii():
+            seconds, unit = _second_of(value[:19]), _UNITS.get(len(decimals))
+            if seconds is not None and unit is not None:
+                return _in_range(seconds * _NS + int(decimals) * unit)
+    elif value is None:
         raise FieldFault("time_missing")
-    if type(value) is int:
+    elif type(value) is int:
         if 10**12 <= value < 10**13:
             return _in_range(value * 1_000_000)
         if 10**15 <= value < 10**16:
             return _in_range(value * 1_000)
         raise FieldFault("time_out_of_range")
-    if not isinstance(value, str):
+    elif not isinstance(value, str):
         raise FieldFault("time_malformed")
-    # UTC with decimals is what nearly every read has: its parts stand where they stand.
-    decimals = value[20:-1]
-    if value[-1:] == "Z" and value[19:20] == "." and len(decimals) <= 9 and decimals.isascii() and decimals.isdigit():
-        seconds = _second_of(value[:19])
-        if seconds is not None:
-            return _in_range(seconds * _NS + int(decimals) * 10 ** (9 - len(decimals)))
     found = _TIME.fullmatch(value)
     if not found:
         raise FieldFault("time_malformed")
@@ -228,10 +230,14 @@ def whole_number(value: Any, reason: str, low: int, high: int) -> int | None:
 
 
 def antenna_port(value: Any) -> int | None:
+    if type(value) is int and 0 <= value <= MAX_ANTENNA:
+        return value
     return whole_number(value, "antenna_malformed", 0, MAX_ANTENNA)
 
 
 def rssi_cdbm(value: Any) -> int | None:
+    if type(value) is int and -20_000 <= value <= 10_000:
+        return value
     return whole_number(value, "rssi_malformed", *RSSI_RANGE_CDBM)
 
 

@@ -55,6 +55,8 @@ class Command(BaseCommand):
                 port=options["port"],
                 threads=options["threads"],
                 ident=None,
+                # A report comes in by one read or two, and not by dozens that each wait for the threads that compute.
+                recv_bytes=256 * 1024,
                 # Five enrolment photos of 15 MiB each; what one photo or one report may be, their readers check.
                 max_request_body_size=80 * 1024 * 1024,
                 **_proxy_settings(),
