@@ -81,7 +81,9 @@ def _compare(options: argparse.Namespace, world: World) -> None:
     path = f"/api/v1/readers/{world.reader}/events"
     with serving(world, processes=processes) as ports, serving(world, plain=True, processes=processes) as plain_ports:
 
-        def posted(form: Callable[..., bytes], ports: list[int], path: str) -> Callable[[int, int], tuple[float, float]]:
+        def posted(
+            form: Callable[..., bytes], ports: list[int], path: str
+        ) -> Callable[[int, int], tuple[float, float]]:
             def run(reads: int, size: int) -> tuple[float, float]:
                 bodies = [form(rows) for rows in in_batches(reads, size)]
                 before = world.processor_seconds()
@@ -105,7 +107,9 @@ def _compare(options: argparse.Namespace, world: World) -> None:
         if not world.sqlite:
             others.append(Contestant(f"COPY, {options.connections} connections", in_bulk(options.connections)))
         print(f"\n{'SQLite' if world.sqlite else 'PostgreSQL'}: {processes} served, {options.connections} connections")
-        print(f"  {'reads a second':<34}{'median':>9}{'least':>9}{'most':>9}{'CPU µs':>9}{'Custody is':>12}{'bystanders':>12}")
+        print(
+            f"  {'reads a second':<34}{'median':>9}{'least':>9}{'most':>9}{'CPU µs':>9}{'Custody is':>12}{'bystanders':>12}"
+        )
         for size in map(int, options.batches.split(",")):
             _take_turns(options, size, [ours, bulk, plain, *others])
 
