@@ -72,8 +72,8 @@ def record_report(*, reader: Reader, body: bytes, content_type: str, received_at
 
 
 def _turn_to_write() -> AbstractContextManager[object]:
-    # SQLite has one writer at a time, and whoever waits for its lock sleeps ever longer and is overtaken. Threads of this
-    # process wait for each other instead. Not inside a transaction: that one may hold SQLite's lock already.
+    # SQLite has one writer at a time, and whoever waits for its lock sleeps ever longer and is overtaken. Threads of
+    # this process wait for each other instead. Not inside a transaction: that one may hold SQLite's lock already.
     if connection.vendor == "sqlite" and not connection.in_atomic_block:
         return _WRITING
     return nullcontext()

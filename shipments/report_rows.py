@@ -84,7 +84,7 @@ def _insert_from_json(report: RawReport, rows: Sequence[tuple[Any, ...]]) -> int
 
 
 def _insert_values(report: RawReport, rows: Sequence[tuple[Any, ...]]) -> int:
-    # Not executemany: between its rows it gives way to whatever other thread computes, holding SQLite's only write lock.
+    # Not executemany: between its rows it gives way to any thread that computes, and holds SQLite's only write lock.
     reader = RawReport._meta.get_field("reader").get_db_prep_save(report.reader_id, connection)
     row = f"('{reader}', {int(report.pk)}, {', '.join('?' * len(_READ_COLUMNS))})"
     # The driver's own cursor: Django's would look for placeholders of its own in a statement this long.

@@ -108,7 +108,8 @@ def _compare(options: argparse.Namespace, world: World) -> None:
             others.append(Contestant(f"COPY, {options.connections} connections", in_bulk(options.connections)))
         print(f"\n{'SQLite' if world.sqlite else 'PostgreSQL'}: {processes} served, {options.connections} connections")
         print(
-            f"  {'reads a second':<34}{'median':>9}{'least':>9}{'most':>9}{'CPU µs':>9}{'Custody is':>12}{'bystanders':>12}"
+            f"  {'reads a second':<34}{'median':>9}{'least':>9}{'most':>9}{'CPU µs':>9}"
+            f"{'Custody is':>12}{'bystanders':>12}"
         )
         for size in map(int, options.batches.split(",")):
             _take_turns(options, size, [ours, bulk, plain, *others])

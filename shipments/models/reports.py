@@ -58,8 +58,8 @@ class TagRead(models.Model):
     """One sighting of one tag by one antenna, in the reader's own words and in ours."""
 
     id = models.BigAutoField(primary_key=True)
-    # The report's own foreign key vouches for the reader: to look it up again for every read, and lock its row each time,
-    # took PostgreSQL a third of all that storing a read costs.
+    # The report's own foreign key vouches for the reader: to look it up again for every read, and lock its row each
+    # time, took PostgreSQL a third of all that storing a read costs.
     reader = models.ForeignKey(
         Reader, on_delete=models.PROTECT, related_name="reads", db_index=False, db_constraint=False
     )

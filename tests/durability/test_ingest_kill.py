@@ -124,7 +124,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_stored_twice(deployment: De
 
 @pytest.mark.slow
 def test_overlapping_batches_on_several_connections_at_once(deployment: Deployment):
-    """Each connection sends the whole stream in an order of its own, the gaps as well: locks would be taken crosswise."""
+    """Each connection sends the whole stream in an order of its own, gaps as well: locks would be taken crosswise."""
     served = Served(deployment)
     served.start()
     stream = [(f"3074257BF7194E40{n % 97:08X}", f"2026-11-02T07:24:{n % 60:02}.{n:06}Z") for n in range(1_500)]
