@@ -34,7 +34,7 @@ _SAME_READ = "ON CONFLICT (reader_id, read_at_ns, epc_hex, antenna, event_number
 def insert_report(report: RawReport) -> bool:
     """Store ``report`` and give it its id; False where the reader has sent the same bytes before."""
     fields = [field for field in RawReport._meta.concrete_fields if not field.primary_key]
-    columns = ", ".join(field.column for field in fields)
+    columns = ", ".join(str(field.column) for field in fields)
     values = [field.get_db_prep_save(getattr(report, field.attname), connection) for field in fields]
     found = _execute(
         f"INSERT INTO {RawReport._meta.db_table} ({columns}) VALUES ({', '.join(['%s'] * len(fields))}) "  # noqa: S608
