@@ -24,7 +24,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9_-]+={0,2}", re.ASCII)
 _HEX = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
 _EPOCH = date(1970, 1, 1).toordinal()
 _NS = 1_000_000_000
-_UNITS = {digits: 10 ** (9 - digits) for digits in range(1, 10)}
+_UNITS = {digits + 1: 10 ** (9 - digits) for digits in range(1, 10)}  # by the decimals' length with their Z
 
 
 class FieldFault(Exception):
@@ -122,11 +122,12 @@ def parse_time(value: Any) -> int:
     """
     if type(value) is str:
         # UTC with decimals is what nearly every read has: its parts stand where they stand.
-        decimals = value[20:-1]
-        if value[19:20] == "." and value[-1] == "Z" and decimals.isdigit() and decimals.isascii():
-            seconds, unit = _second_of(value[:19]), _UNITS.get(len(decimals))
-            if seconds is not None and unit is not None:
-                return _in_range(seconds * _NS + int(decimals) * unit)
+        second, _point, decimals = value.partition(".")
+        unit = _UNITS.get(len(decimals))
+        if unit and len(second) == 19 and decimals[-1] == "Z" and decimals[:-1].isdigit() and value.isascii():
+            whole = _second_of(second)
+            if whole is not None:
+                return _in_range(whole + int(decimals[:-1]) * unit)
     elif value is None:
         raise FieldFault("time_missing")
     elif type(value) is int:
@@ -249,9 +250,9 @@ def _in_range(nanoseconds: int) -> int:
 
 @lru_cache(maxsize=256)
 def _second_of(text: str) -> int | None:
-    """Seconds since 1970 of ``YYYY-MM-DDTHH:MM:SS``, or None where it is no such text."""
+    """Nanoseconds since 1970 of ``YYYY-MM-DDTHH:MM:SS``, or None where it is no such text."""
     found = _TIME.fullmatch(text + "Z")
-    return _minute_seconds(found[1].upper()) + int(found[2]) if found and int(found[2]) <= 60 else None
+    return (_minute_seconds(found[1].upper()) + int(found[2])) * _NS if found and int(found[2]) <= 60 else None
 
 
 @lru_cache(maxsize=256)
