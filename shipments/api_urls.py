@@ -2,8 +2,7 @@
 
 from django.urls import path
 
-from shipments import api_sessions, reader_api
-from shipments import api_read_points, api_sessions
+from shipments import api_read_points, api_sessions, reader_api
 from shipments.api import ReaderEventsView
 
 urlpatterns = [

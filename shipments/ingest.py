@@ -6,33 +6,30 @@ will send it again, which changes nothing.
 """
 
 import hashlib
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from threading import Lock
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
 from refusals import Refusal
-from shipments.models import (
-    NO_ANTENNA,
-    NO_EVENT_NUMBER,
-    CoverageGap,
-    QuarantinedEvent,
-    RawReport,
-    Reader,
-    TagRead,
-)
+from shipments.models import CoverageGap, QuarantinedEvent, RawReport, Reader
 from shipments.reader_alerts import observe_report
 from shipments.readers.json_body import ReportUnreadable
 from shipments.readers.registry import parse_report
 from shipments.readers.report import Fault, Parsed
+from shipments.report_rows import insert_reads, insert_report
 from shipments.triggers import act_on_triggers
 
 # A flood of poison must not become a flood of rows: the rest is counted, and stands in the report's bytes.
 QUARANTINE_ROWS = 1_000
 FAULTS_TOLD = 10
 BATCH = 5_000
+SIGN_OF_LIFE = timedelta(seconds=1)
+_WRITING = Lock()
 
 
 class ReportRefused(Refusal):
@@ -64,20 +61,15 @@ def record_report(*, reader: Reader, body: bytes, content_type: str, received_at
     """
     sha256 = hashlib.sha256(body).hexdigest()
     # Parsed before the transaction opens: SQLite's write lock is not held over it.
-    parsed = None
-    if not RawReport.objects.filter(reader=reader, sha256=sha256).exists():
-        parsed = _parse(body, reader.dialect)
-    with transaction.atomic():
-        report = None
-        if parsed is not None:
-            report = _store_report(reader, body, sha256, content_type, received_at, parsed)
-        # None too where the same bytes arrived on another connection in the meantime and were first.
-        receipt = _count_redelivery(reader, sha256, received_at) if report is None else _store(report, parsed)
-        seen = {"last_seen_at": received_at}
-        if not receipt.heartbeat:
-            seen["last_report_at"] = received_at
+    parsed = _parse(reader, body, sha256)
+    with _turn_to_write(), transaction.atomic():
+        report = None if parsed is None else _store(reader, body, sha256, content_type, received_at, parsed)
+        if report is None or parsed is None:
+            receipt = _count_redelivery(reader, sha256, received_at)
+        else:
+            receipt = _receipt(report, faults=tuple(parsed.faults[:FAULTS_TOLD]))
         # Last, for it locks the reader's row until the commit.
-        Reader.objects.filter(pk=reader.pk).update(**seen)
+        _note_sign_of_life(reader, received_at, heartbeat=receipt.heartbeat)
         if report is not None and parsed is not None:
             act_on_triggers(reader=reader, triggers=parsed.triggers, received_at=received_at)
     if parsed is not None and not receipt.redelivered:
@@ -85,38 +77,58 @@ def record_report(*, reader: Reader, body: bytes, content_type: str, received_at
     return receipt
 
 
-def _parse(body: bytes, hint: str) -> Parsed:
+def _turn_to_write() -> AbstractContextManager[object]:
+    # SQLite has one writer at a time, and whoever waits for its lock sleeps ever longer and is overtaken. Threads of
+    # this process wait for each other instead. Not inside a transaction: that one may hold SQLite's lock already.
+    if connection.vendor == "sqlite" and not connection.in_atomic_block:
+        return _WRITING
+    return nullcontext()
+
+
+def _parse(reader: Reader, body: bytes, sha256: str) -> Parsed | None:
+    """Return what the report says, or None where it was stored before and cannot be read any more."""
     try:
-        return parse_report(body, hint=hint)
+        return parse_report(body, hint=reader.dialect)
     except ReportUnreadable as error:
+        # What was accepted once is accepted for good: its reader waits for the answer that it did not get.
+        if RawReport.objects.filter(reader=reader, sha256=sha256).exists():
+            return None
         raise ReportRefused(reason=error.reason, detail=error.detail) from error
 
 
-def _store_report(
+def _store(
     reader: Reader, body: bytes, sha256: str, content_type: str, received_at: datetime, parsed: Parsed
 ) -> RawReport | None:
-    report, created = RawReport.objects.get_or_create(
-        reader=reader,
+    """Store the report and all that it says; None, and nothing, where the same bytes are there already."""
+    report = RawReport(
+        reader_id=reader.pk,
+        read_point_id=reader.read_point_id,
+        body=body,
         sha256=sha256,
-        defaults={
-            "read_point_id": reader.read_point_id,
-            "body": body,
-            "content_type": "".join(letter for letter in content_type if letter.isprintable())[:100],
-            "dialect": parsed.dialect,
-            "received_at": received_at,
-            "last_received_at": received_at,
-            "events": parsed.events,
-            "quarantined": len(parsed.faults),
-            "other_events": parsed.other_events,
-            "gaps": len(parsed.gaps),
-        },
+        content_type="".join(letter for letter in content_type if letter.isprintable())[:100],
+        dialect=parsed.dialect,
+        received_at=received_at,
+        last_received_at=received_at,
+        events=parsed.events,
+        reads_new=len(parsed.reads),
+        quarantined=len(parsed.faults),
+        other_events=parsed.other_events,
+        gaps=len(parsed.gaps),
     )
-    return report if created else None
+    if not insert_report(report):
+        return None
+    new = insert_reads(report, parsed.reads) if parsed.reads else 0
+    if new != len(parsed.reads):
+        report.reads_new, report.reads_known = new, len(parsed.reads) - new
+        report.save(update_fields=["reads_new", "reads_known"])
+    _store_gaps(report, parsed)
+    _store_faults(report, parsed)
+    return report
 
 
-def _store(report: RawReport, parsed: Parsed | None) -> ReportReceipt:
-    assert parsed is not None
-    _store_reads(report, parsed)
+def _store_gaps(report: RawReport, parsed: Parsed) -> None:
+    # In the order of their unique index, as reads are.
+    gaps = sorted(parsed.gaps, key=lambda gap: (gap.first_ns, gap.last_ns, gap.purged))
     CoverageGap.objects.bulk_create(
         [
             CoverageGap(
@@ -126,11 +138,14 @@ def _store(report: RawReport, parsed: Parsed | None) -> ReportReceipt:
                 last_ns=gap.last_ns,
                 purged=gap.purged,
             )
-            for gap in parsed.gaps
+            for gap in gaps
         ],
         ignore_conflicts=True,
         batch_size=BATCH,
     )
+
+
+def _store_faults(report: RawReport, parsed: Parsed) -> None:
     QuarantinedEvent.objects.bulk_create(
         [
             QuarantinedEvent(report=report, position=fault.position, reason=fault.reason, excerpt=fault.excerpt)
@@ -138,31 +153,14 @@ def _store(report: RawReport, parsed: Parsed | None) -> ReportReceipt:
         ],
         batch_size=BATCH,
     )
-    # The rows that carry this report are the new ones: a conflict leaves the earlier report's row in place.
-    report.reads_new = report.reads.count()
-    report.reads_known = len(parsed.reads) - report.reads_new
-    report.save(update_fields=["reads_new", "reads_known"])
-    return _receipt(report, faults=tuple(parsed.faults[:FAULTS_TOLD]))
 
 
-def _store_reads(report: RawReport, parsed: Parsed) -> None:
-    rows = [
-        TagRead(
-            reader_id=report.reader_id,
-            report=report,
-            epc_hex=read.epc_hex,
-            antenna=NO_ANTENNA if read.antenna is None else read.antenna,
-            read_at_ns=read.read_at_ns,
-            reader_time=read.reader_time,
-            rssi_cdbm=read.rssi_cdbm,
-            event_number=NO_EVENT_NUMBER if read.event_number is None else read.event_number,
-            tid=read.tid,
-        )
-        for read in parsed.reads
-    ]
-    # In the order of the unique index: two batches with the same reads in another order would wait for each other.
-    rows.sort(key=lambda row: (row.read_at_ns, row.epc_hex, row.antenna, row.event_number))
-    TagRead.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
+def _note_sign_of_life(reader: Reader, received_at: datetime, *, heartbeat: bool) -> None:
+    """Write when the reader was heard, to the second: each report's own time stands with the report."""
+    heard = {"last_seen_at": reader.last_seen_at} | ({} if heartbeat else {"last_report_at": reader.last_report_at})
+    stale = [name for name, before in heard.items() if before is None or abs(received_at - before) >= SIGN_OF_LIFE]
+    if stale:
+        Reader.objects.filter(pk=reader.pk).update(**dict.fromkeys(stale, received_at))
 
 
 def _count_redelivery(reader: Reader, sha256: str, received_at: datetime) -> ReportReceipt:

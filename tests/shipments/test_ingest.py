@@ -172,24 +172,6 @@ def test_a_report_is_stored_whole_or_not_at_all(receive, monkeypatch) -> None:
     assert receive(reads_body((1, 0))).reads_new == 1
 
 
-def test_the_same_bytes_on_two_connections_are_one_report(receive, monkeypatch) -> None:
-    body = reads_body((1, 0))
-    receive(body)
-
-    class NotYetSeen:
-        """What the other connection sees before the first one commits."""
-
-        def exists(self) -> bool:
-            return False
-
-    real = RawReport.objects.filter
-    answers = iter([NotYetSeen()])
-    monkeypatch.setattr(RawReport.objects, "filter", lambda **wanted: next(answers, None) or real(**wanted))
-    receipt = receive(body)
-    assert (receipt.redelivered, receipt.reads_known) == (True, 1)
-    assert TagRead.objects.count() == 1
-
-
 def test_a_content_type_of_any_length_is_kept_short(reader) -> None:
     record_report(reader=reader, body=b"[]", content_type="application/json;\x00" + "x" * 500, received_at=AT)
     assert len(RawReport.objects.get().content_type) == 100

@@ -197,3 +197,21 @@ def test_a_busy_session_is_counted_quickly(door, beto, receive) -> None:
     began = time.monotonic()
     assert len(tags_seen(session=session)) == 300
     assert time.monotonic() - began < 1
+
+
+def test_a_report_that_was_still_being_stored_at_the_freeze_is_in_no_document_and_can_be_found(
+    door, beto, receive
+) -> None:
+    session = open_read_session(read_point=door, opened_by=beto)
+    receive(reads_body((1, 0)))
+    in_flight_since = timezone.now()
+    frozen = freeze_read_session(session=session)
+    assert frozen.frozen_at is not None and in_flight_since < frozen.frozen_at
+    assert receive(reads_body((2, 0)), at=in_flight_since).reads_new == 1
+    assert seen(frozen) == [item_epc(1)]
+    # Sent again in the next session it is known already, and is not of that session either: it was seen before.
+    later = open_read_session(read_point=door, opened_by=beto)
+    receive(reads_body((2, 0), (3, 0)))
+    assert seen(later) == [item_epc(3)]
+    late = RawReport.objects.get(session=None, received_at__range=(frozen.opened_at, frozen.frozen_at))
+    assert late.reads.get().epc_hex == item_epc(2)

@@ -1,13 +1,17 @@
 """The readers' address over HTTP: who may post, what is too much, and what comes back."""
 
 import gzip
+import hashlib
 import json
 import time
 import uuid
 import zlib
 
 import pytest
+from django.db import transaction
 from django.test import Client
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from shipments.models import QuarantinedEvent, RawReport, ReaderCredential, TagRead
 from shipments.reader_credentials import authenticate, issue_credential, revoke_credential
@@ -231,3 +235,51 @@ def test_a_retry_after_a_lost_answer_changes_nothing(posting) -> None:
     again = posting.post(body)
     assert (again.status_code, again.json()["redelivered"], again.json()["reads_known"]) == (200, True, 1)
     assert TagRead.objects.count() == 1
+
+
+TAKEN = [
+    b'{"epc":"30","read_at":1795356300000}',
+    b'{"epc":"30","read_at":1795356300001,"antenna":1,"rssi_cdbm":-5000}',
+    b'{"epc":"30","epc":"31","read_at":1795356300000}',
+    b'{"epc":"30","read_at":"2026-11-02T07:24:00.225324Z","tid":"E2"}',
+    b'{"epc":"30","read_at":NaN}',
+    b'{"epc":"\\u0000","read_at":1}',
+    b'{"eventType":"overflow","overflowEvent":{}}',
+    json.dumps(IMPINJ_EVENT).encode(),
+]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.binary(max_size=80),
+        st.text(max_size=40).map(lambda text: text.encode("utf-8", "surrogatepass")),
+        st.lists(st.one_of(st.sampled_from(TAKEN), st.binary(max_size=6)), max_size=6).map(
+            lambda parts: b"[" + b",".join(parts) + b"]"
+        ),
+        st.lists(st.sampled_from(TAKEN), max_size=6).map(b"\n".join),
+        st.lists(st.sampled_from(TAKEN), max_size=6).map(lambda parts: b'{"reads":[' + b",".join(parts) + b"]}"),
+    ),
+    st.sampled_from(["plain", "packed", "cut", "said to be packed"]),
+    st.sampled_from(["application/json", "", "text/\x01", "multipart/form-data", "application/json; charset=utf-16"]),
+)
+def test_any_bytes_are_stored_whole_or_refused_whole(posting, body: bytes, way: str, kind: str) -> None:
+    sent = {"packed": gzip.compress(body), "cut": gzip.compress(body)[:-1]}.get(way, body)
+    headers = {"Authorization": posting.authorization()} | ({} if way == "plain" else {"Content-Encoding": "gzip"})
+    with transaction.atomic():
+        # The test client raises what would be a 5xx.
+        answer = posting.client.generic("POST", posting.address, sent, content_type=kind, headers=headers)
+        told = answer.json()
+        if answer.status_code == 200:
+            report = RawReport.objects.get()
+            assert bytes(report.body) == body
+            assert report.sha256 == hashlib.sha256(body).hexdigest()
+            assert report.reads.count() == TagRead.objects.count() == told["reads_new"]
+            assert report.quarantined_events.count() == told["quarantined"] == QuarantinedEvent.objects.count()
+            parts = told["reads_new"] + told["reads_known"] + told["quarantined"] + told["gaps"] + report.other_events
+            assert parts == report.events
+        else:
+            assert answer.status_code == 400
+            assert told["code"] in ("report_unreadable", "report_encoding_broken")
+            assert (RawReport.objects.count(), TagRead.objects.count(), QuarantinedEvent.objects.count()) == (0, 0, 0)
+        transaction.set_rollback(True)

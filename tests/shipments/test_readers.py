@@ -4,8 +4,11 @@ import json
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from shipments.readers.json_body import ReportUnreadable
+from shipments.readers import registry
+from shipments.readers.json_body import ReportUnreadable, read_usual_body
 from shipments.readers.registry import parse_report
 from shipments.readers.report import FieldFault, Gap, Parsed, Read, format_ns, parse_time
 
@@ -340,3 +343,56 @@ def test_a_full_report_of_the_largest_reader_is_read() -> None:
     one = json.dumps(IMPINJ_EVENT, separators=(",", ":")).encode()
     body = b"[" + b",".join([one] * 30_000) + b"]"
     assert len(parse_report(body).reads) == 30_000
+
+
+ODD_PIECES = st.sampled_from(
+    [
+        *(json.dumps(piece).encode() for piece in (IMPINJ_EVENT, {"epc": "30", "read_at": 1795356300000}, [], {}, 1.5)),
+        b'{"epc":"30","epc":"31","read_at":1795356300000}',
+        b'{"epc" :"30","epc" :"31","read_at":1795356300000}',
+        b'{"epc":"30","read_at":1795356300000,"x":{"a":1,"a":1}}',
+        b'{"epc":"30","read_at":1795356300000,"\\u0065pc":"31"}',
+        b'{"epc":"30","read_at":1795356300000,"antenna":' + b"9" * 30 + b"}",
+        b'{"epc":"30","read_at":1795356300000,"antenna":-0}',
+        b'{"epc":"30","read_at":1795356300000,"antenna":1e400}',
+        b'{"epc":"30","read_at":1795356300000,"note":"a\\"b:"}',
+        b'{"epc":"30","read_at":"2026-11-02T07:24:60.5Z"}',
+        b'{"epc":"30","read_at":"2026-11-02T07:24:61.5Z"}',
+        b'{"epc":"30","read_at":"2026-11-02T07:24:00.1234567890Z"}',
+        b'{"epc":"30","read_at":"2026-02-30T07:24:00.1Z"}',
+        b'{"epc":"30","read_at":NaN}',
+        b'{"reads":[{"epc":"30","read_at":1795356300000}],"reads":[]}',
+        b"\xef\xbb\xbf[]",
+        b'"\xff"',
+        b'"\x00"',
+        b"[" * 300 + b"]" * 300,
+        b"\n",
+        b",",
+        b"[",
+        b"]",
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.one_of(st.binary(max_size=40), st.lists(ODD_PIECES, max_size=5).map(b",".join)), st.booleans())
+def test_the_fast_reader_says_what_the_strict_one_says(body: bytes, as_array: bool) -> None:
+    if as_array:
+        body = b"[" + body + b"]"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "read_usual_body", lambda body: None)
+        strictly = read_or_reason(body)
+    assert read_or_reason(body) == strictly
+
+
+def test_most_reports_take_the_fast_way() -> None:
+    usual = read_usual_body(json.dumps([IMPINJ_EVENT]).encode())
+    assert usual is not None
+    assert usual.values == [(0, IMPINJ_EVENT)]
+
+
+def read_or_reason(body: bytes) -> object:
+    try:
+        return parse_report(body)
+    except ReportUnreadable as unreadable:
+        return unreadable.reason, unreadable.detail
