@@ -19,6 +19,7 @@ class Capability(StrEnum):
     HAND_OFF = "hand_off"
     SEE_GOODS = "see_goods"
     MANAGE_GOODS = "manage_goods"
+    WATCH_READERS = "watch_readers"
     SEE_PEOPLE = "see_people"
     MANAGE_PEOPLE = "manage_people"
     READ_LEDGER = "read_ledger"
@@ -40,6 +41,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.HAND_OFF,
             Capability.SEE_GOODS,
             Capability.MANAGE_GOODS,
+            Capability.WATCH_READERS,
             Capability.SEE_PEOPLE,
             Capability.MANAGE_PEOPLE,
             Capability.SEE_REFUSALS,
@@ -48,6 +50,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
     Role.OFFICER: frozenset(
         {
             Capability.SEE_GOODS,
+            Capability.WATCH_READERS,
             Capability.SEE_PEOPLE,
             Capability.SEE_REFUSALS,
             Capability.READ_LEDGER,
@@ -76,6 +79,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
         {
             Capability.SEE_GOODS,
             Capability.MANAGE_GOODS,
+            Capability.WATCH_READERS,
             Capability.SEE_PEOPLE,
             Capability.MANAGE_PEOPLE,
             Capability.ERASE_PEOPLE,

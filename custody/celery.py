@@ -9,7 +9,7 @@ from celery.signals import worker_process_init
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "custody.settings")
 
 # Read as the settings read it: they are not there yet when a worker imports this module.
-SWEEP_EVERY = float(os.environ.get("LEDGER_SWEEP_EVERY", 10))
+SWEEP_EVERY = float(os.environ.get("LEDGER_SWEEP_EVERY", 5))
 
 app = Celery("custody")
 app.config_from_object(

@@ -88,6 +88,10 @@ def lay_out(line: Line) -> list[Section]:
 
 def named_attachments(line: Line) -> list[AttachmentFact]:
     """Find what the entry names by digest, each checked against it now."""
+    if line.kind in ("reads_anchored", "read_gap"):
+        name = _("The reports that it binds") if line.kind == "reads_anchored" else _("All the gaps")
+        document = line.body.get("document")
+        return [_attachment(name, document)] if isinstance(document, str) else []
     reads = line.body.get("reads")
     if not isinstance(reads, dict):
         return []
@@ -375,6 +379,45 @@ def _genesis(line: Line, directory: Directory) -> Section:
     return Section(_("Beginning of the log"), "link", facts)
 
 
+def _reads_anchored(line: Line, directory: Directory) -> Section:
+    body = line.body
+    facts = [
+        Fact(_("Site"), directory.site(body["site"])),
+        Fact(_("Reports"), str(number_format(body["reports"], force_grouping=True))),
+        Fact(_("First received"), at=parse_time(body["first_received_at"])),
+        Fact(_("Last received"), at=parse_time(body["last_received_at"])),
+        Fact(_("Readers"), _names([directory.reader(urn) for urn in body["readers"]], body["readers_total"])),
+    ]
+    if "gaps" in body:
+        facts.append(Fact(_("Gaps that readers admitted in them"), str(body["gaps"])))
+    fold = [
+        Fact(_("Root over the readers’ reports"), codes=(body["root"],)),
+        Fact(_("Anchor"), codes=(body["anchor"],)),
+        Fact(_("GLN"), codes=(body["site"],)),
+        Fact(_("Readers"), codes=tuple(body["readers"])),
+    ]
+    return Section(_("Reads bound"), line.icon, facts, fold=fold)
+
+
+def _names(names: list[str], total: int) -> str:
+    told = ", ".join(names)
+    more = total - len(names)
+    return told if more <= 0 else _("%(names)s and %(n)s more") % {"names": told, "n": more}
+
+
+def _read_gap(line: Line, directory: Directory) -> Section:
+    body = line.body
+    facts = [
+        Fact(_("Reader"), directory.reader(body["reader"])),
+        Fact(_("Place"), directory.place(body["read_point"])),
+        Fact(_("Events lost"), str(number_format(int(body["purged_total"]), force_grouping=True))),
+        Fact(_("Gaps"), str(body["gaps_total"])),
+    ]
+    fold = [Fact(f"{gap['first']} – {gap['last']}", _("%(n)s lost") % {"n": gap["purged"]}) for gap in body["gaps"]]
+    note = _("A tag that was not read in a gap is no sign that it was absent.")
+    return Section(_("Gap in the reads"), line.icon, facts, note=note, fold=fold)
+
+
 # By the part of the body that each one reads.
 _PARTS: tuple[tuple[str, Callable[[Line, Directory], Section | None]], ...] = (
     ("goods", _act),
@@ -384,4 +427,6 @@ _PARTS: tuple[tuple[str, Callable[[Line, Directory], Section | None]], ...] = (
     ("exceptions", _exceptions),
     ("photos", _enrolment),
     ("vkey", _genesis),
+    ("readers_total", _reads_anchored),
+    ("purged_total", _read_gap),
 )

@@ -26,7 +26,7 @@ from ledger.tlog import canonical
 from ledger.tlog.entry import parse_entry
 from ledger.tlog.errors import NotCanonical, TimeMalformed, TlogError
 from ledger.tlog.times import parse_time
-from shipments.models import Consignment, ReadPoint
+from shipments.models import Consignment, Reader, ReadPoint, Site
 
 KINDS = {
     "handoff": gettext_lazy("Handoff"),
@@ -38,6 +38,8 @@ KINDS = {
     "disclosure": gettext_lazy("Disclosure"),
     "evidence_opened": gettext_lazy("Look at evidence"),
     "erasure": gettext_lazy("Erasure"),
+    "reads_anchored": gettext_lazy("Reads bound"),
+    "read_gap": gettext_lazy("Gap in the reads"),
 }
 
 REASONS = {
@@ -94,6 +96,8 @@ class Directory:
         self._persons: dict[str, str] = {}
         self._places: dict[str, str] = {}
         self._accounts: dict[str, str] = {}
+        self._sites: dict[str, str] = {}
+        self._readers: dict[str, str] = {}
 
     def person(self, urn: str) -> str:
         if urn not in self._persons:
@@ -112,6 +116,18 @@ class Directory:
             read_point = ReadPoint.objects.select_related("site").filter(sgln=sgln).first()
             self._places[sgln] = f"{read_point.name}, {read_point.site.name}" if read_point else sgln
         return self._places[sgln]
+
+    def site(self, gln: str) -> str:
+        if gln not in self._sites:
+            site = Site.objects.filter(gln=gln).first()
+            self._sites[gln] = site.name if site else gln
+        return self._sites[gln]
+
+    def reader(self, urn: str) -> str:
+        if urn not in self._readers:
+            reader = Reader.objects.filter(pk=uuid.UUID(urn)).first()
+            self._readers[urn] = reader.name if reader else _("a reader no longer on file")
+        return self._readers[urn]
 
     def releaser(self, body: dict[str, Any]) -> str:
         """Who handed over: a person, or the consignor at first intake."""
@@ -334,6 +350,24 @@ def _erasure(body: dict[str, Any], subject: str, directory: Directory) -> str:
     ) % {"n": count, "person": directory.person(subject), "rule": body["rule"]}
 
 
+def _reads_anchored(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    count = int(body["reports"])
+    return ngettext(
+        "%(n)s report of the readers at %(site)s was bound into the ledger: it cannot be changed unseen any more.",
+        "%(n)s reports of the readers at %(site)s were bound into the ledger: they cannot be changed unseen any more.",
+        count,
+    ) % {"n": count, "site": directory.site(body["site"])}
+
+
+def _read_gap(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    lost = int(body["purged_total"])
+    return ngettext(
+        "%(reader)s at %(place)s admitted that it lost %(n)s event. A tag not read then may have been there.",
+        "%(reader)s at %(place)s admitted that it lost %(n)s events. A tag not read then may have been there.",
+        lost,
+    ) % {"reader": directory.reader(body["reader"]), "place": directory.place(body["read_point"]), "n": lost}
+
+
 _TELLERS: dict[str, tuple[Callable[[dict[str, Any], str, Directory], str], str, str]] = {
     "genesis": (_genesis, "link", "plain"),
     "key_rotated": (_key_rotated, "key", "plain"),
@@ -342,6 +376,8 @@ _TELLERS: dict[str, tuple[Callable[[dict[str, Any], str, Directory], str], str, 
     "evidence_opened": (_evidence_opened, "eye", "warn"),
     "erasure": (_erasure, "trash", "warn"),
     "enrolment": (_enrolment, "fingerprint", "plain"),
+    "reads_anchored": (_reads_anchored, "antenna", "plain"),
+    "read_gap": (_read_gap, "wifi-off", "warn"),
     "handoff": (_handoff, "arrows-exchange", "ok"),
     "handoff_refused": (_refused, "ban", "bad"),
 }

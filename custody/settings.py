@@ -119,9 +119,16 @@ LEDGER_OPEN_ENTRIES = os.environ.get("LEDGER_OPEN_ENTRIES") == "1"
 # What opens the commitments that entries hold, where somebody who may discloses one.
 LEDGER_OPENERS = ("biometrics.disclosure.open_evidence_commitment",)
 # What other apps have done in a sweep: a name, a function without arguments, and after how many seconds again.
-LEDGER_SWEEP_PARTS = (("retention", "biometrics.retention.purge_due", 300),)
+# Readers' reports are bound into the ledger every so many seconds while there are new ones, a bounded number an entry.
+READS_ANCHOR_EVERY = int(os.environ.get("READS_ANCHOR_EVERY", 5))
+READS_ANCHOR_BATCH = int(os.environ.get("READS_ANCHOR_BATCH", 10_000))
+LEDGER_SWEEP_PARTS = (
+    ("retention", "biometrics.retention.purge_due", 300),
+    ("anchoring", "shipments.anchoring.anchor_reports", READS_ANCHOR_EVERY),
+    ("readers", "shipments.reader_alerts.watch_readers", 60),
+)
 # How often, in seconds, what is due is done: sealing what a crash left, asking witnesses, timestamps, epochs.
-LEDGER_SWEEP_EVERY = int(os.environ.get("LEDGER_SWEEP_EVERY", 10))
+LEDGER_SWEEP_EVERY = int(os.environ.get("LEDGER_SWEEP_EVERY", 5))
 
 # Celery, where a broker is named; otherwise the sealer runs in the process that submitted, right after its commit.
 BROKER_URL = os.environ.get("BROKER_URL", "")
@@ -137,6 +144,22 @@ BIOMETRICS_MASTER_KEY_FILE = Path(os.environ.get("BIOMETRICS_MASTER_KEY_FILE", V
 SECOND_FACTOR_KEY_FILE = Path(os.environ.get("SECOND_FACTOR_KEY_FILE", VAR_DIR / "keys" / "second-factor"))
 
 READER_CREDENTIAL_KEY_FILE = Path(os.environ.get("READER_CREDENTIAL_KEY_FILE", VAR_DIR / "keys" / "reader-credentials"))
+# What readers sign their reports with must be at hand to check a signature: it is encrypted under this key.
+READER_SECRET_KEY_FILE = Path(os.environ.get("READER_SECRET_KEY_FILE", VAR_DIR / "keys" / "reader-secrets"))
+# How old a signed report may be, in seconds, by the server's clock.
+READER_SIGNATURE_WINDOW = int(os.environ.get("READER_SIGNATURE_WINDOW", 300))
+# Client certificates, off unless both are set: the header in which a proxy tells a certificate's fingerprint or
+# subject, and the addresses of the proxies (with commas between) that may say so. They must remove the header from what
+# comes in.
+READER_MTLS_HEADER = os.environ.get("READER_MTLS_HEADER", "")
+READER_MTLS_PROXIES = [part.strip() for part in os.environ.get("READER_MTLS_PROXIES", "").split(",") if part.strip()]
+# What one reader may send a second where its own row says nothing, and how many seconds' worth it may save up. A portal
+# reads some 1,500 tags a second; a reader that was cut off sends hours at once.
+READER_REPORTS_PER_S = int(os.environ.get("READER_REPORTS_PER_S", 50))
+READER_READS_PER_S = int(os.environ.get("READER_READS_PER_S", 10_000))
+READER_BURST_S = int(os.environ.get("READER_BURST_S", 60))
+# From how many seconds on a reader's clock counts as wrong.
+READER_CLOCK_SKEW_LIMIT = float(os.environ.get("READER_CLOCK_SKEW_LIMIT", 5))
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.login_brake.BrakedBackend"]

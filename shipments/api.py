@@ -13,12 +13,12 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from shipments.authentication import IsReaderOfAddress, ReaderBasicAuthentication
+from shipments.authentication import POSTED, ReaderView
 from shipments.ingest import record_report
 from shipments.models import Reader
-from shipments.report_body import read_report_body
+from shipments.reader_limits import charge_reads
+from shipments.report_body import read_report_body, unpack
 
 
 class AnyAcceptHeader(BaseContentNegotiation):
@@ -34,20 +34,22 @@ class AnyAcceptHeader(BaseContentNegotiation):
         return renderer, renderer.media_type or ""
 
 
-class ReaderEventsView(APIView):
+class ReaderEventsView(ReaderView):
     """``POST /api/v1/readers/{id}/events``: store a report and answer with counts."""
 
-    authentication_classes = [ReaderBasicAuthentication]
-    permission_classes = [IsReaderOfAddress]
     content_negotiation_class = AnyAcceptHeader
     parser_classes: Sequence[type[BaseParser]] = []
 
     def post(self, request: Request, reader_id: uuid.UUID) -> Response:
-        body = read_report_body(
-            stream=request.stream,
-            declared_length=request.META.get("CONTENT_LENGTH") or "",
-            encoding=request.headers.get("Content-Encoding", ""),
-        )
+        encoding = request.headers.get("Content-Encoding", "")
+        if POSTED in request.META:  # read already, to check the signature over it
+            body = unpack(request.META[POSTED], encoding)
+        else:
+            body = read_report_body(
+                stream=request.stream,
+                declared_length=request.META.get("CONTENT_LENGTH") or "",
+                encoding=encoding,
+            )
         reader = request.auth
         assert isinstance(reader, Reader)  # IsReaderOfAddress admits nobody else
         receipt = record_report(
@@ -56,4 +58,5 @@ class ReaderEventsView(APIView):
             content_type=request.META.get("CONTENT_TYPE") or "",
             received_at=timezone.now(),
         )
+        charge_reads(reader=reader, reads=receipt.reads_new + receipt.reads_known + receipt.quarantined)
         return Response(asdict(receipt))

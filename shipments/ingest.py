@@ -23,6 +23,7 @@ from shipments.models import (
     Reader,
     TagRead,
 )
+from shipments.reader_alerts import observe_report
 from shipments.readers.json_body import ReportUnreadable
 from shipments.readers.registry import parse_report
 from shipments.readers.report import Fault, Parsed
@@ -76,6 +77,8 @@ def record_report(*, reader: Reader, body: bytes, content_type: str, received_at
             seen["last_report_at"] = received_at
         # Last, for it locks the reader's row until the commit.
         Reader.objects.filter(pk=reader.pk).update(**seen)
+    if parsed is not None and not receipt.redelivered:
+        observe_report(reader=reader, parsed=parsed, received_at=received_at)
     return receipt
 
 

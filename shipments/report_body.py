@@ -43,15 +43,41 @@ def read_report_body(*, stream: Readable | None, declared_length: str, encoding:
     :raises ReportEncodingUnknown:
     :raises ReportEncodingBroken:
     """
-    encoding = encoding.strip().lower()
-    if encoding not in ("", "identity", "gzip", "x-gzip"):
-        raise ReportEncodingUnknown(encoding=encoding[:40])
+    check_encoding(encoding)
+    return unpack(read_posted(stream=stream, declared_length=declared_length), encoding)
+
+
+def read_posted(*, stream: Readable | None, declared_length: str) -> bytes:
+    """
+    Read a body as it was sent.
+
+    :raises ReportTooLarge: over 16 MiB
+    """
     if declared_length.isascii() and declared_length.isdigit() and int(declared_length[:20]) > MAX_BODY:
         raise ReportTooLarge(limit_mib=MAX_BODY >> 20)
     body = stream.read(MAX_BODY + 1) if stream is not None else b""
     if len(body) > MAX_BODY:
         raise ReportTooLarge(limit_mib=MAX_BODY >> 20)
-    return unpack_gzip(body) if encoding.endswith("gzip") else body
+    return body
+
+
+def check_encoding(encoding: str) -> bool:
+    """Tell whether a Content-Encoding is gzip. :raises ReportEncodingUnknown: where it is neither that nor nothing"""
+    encoding = encoding.strip().lower()
+    if encoding not in ("", "identity", "gzip", "x-gzip"):
+        raise ReportEncodingUnknown(encoding=encoding[:40])
+    return encoding.endswith("gzip")
+
+
+def unpack(body: bytes, encoding: str) -> bytes:
+    """
+    Undo a body's Content-Encoding.
+
+    :raises ReportEncodingUnknown:
+    :raises ReportEncodingBroken:
+    :raises ReportTooLarge: over 64 MiB unpacked
+    """
+    return unpack_gzip(body) if check_encoding(encoding) else body
 
 
 def unpack_gzip(packed: bytes) -> bytes:

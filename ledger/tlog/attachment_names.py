@@ -8,6 +8,8 @@ from typing import Any
 ATTACHMENT_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "handoff": (("reads", "document"), ("reads", "reconciliation"), ("reads", "earlier", "*", "document")),
     "handoff_refused": (("reads", "document"),),
+    "reads_anchored": (("document",),),
+    "read_gap": (("document",),),
 }
 
 

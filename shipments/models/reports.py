@@ -4,6 +4,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from shipments.epc import MAX_EPC_DIGITS
+from shipments.models.anchors import ReportAnchor
 from shipments.models.places import ReadPoint
 from shipments.models.readers import Reader
 
@@ -31,6 +32,15 @@ class RawReport(models.Model):
         related_name="reports",
         help_text=_("Written when the session is frozen: the one session whose document holds this report."),
     )
+    anchor = models.ForeignKey(
+        ReportAnchor,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="reports",
+        db_index=False,
+        help_text=_("Written once, by the sweep that bound this report into the ledger."),
+    )
     body = models.BinaryField()
     sha256 = models.CharField(max_length=64)
     content_type = models.CharField(max_length=100, blank=True)
@@ -48,7 +58,11 @@ class RawReport(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["reader", "sha256"], name="report_once_per_reader")]
-        indexes = [models.Index(fields=["read_point", "received_at"], name="report_by_place_and_time")]
+        indexes = [
+            models.Index(fields=["read_point", "received_at"], name="report_by_place_and_time"),
+            # Only what waits is in it: as small after ten million reports as after ten.
+            models.Index(fields=["id"], condition=models.Q(anchor__isnull=True), name="report_not_anchored"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.reader} {self.sha256[:12]}"
@@ -105,11 +119,17 @@ class CoverageGap(models.Model):
     first_ns = models.BigIntegerField()
     last_ns = models.BigIntegerField()
     purged = models.BigIntegerField()
+    statement = models.ForeignKey(
+        "ledger.Statement", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
 
     class Meta:
         ordering = ["id"]
         constraints = [
             models.UniqueConstraint(fields=["reader", "first_ns", "last_ns", "purged"], name="gap_stored_once"),
+        ]
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(statement__isnull=True), name="gap_not_anchored"),
         ]
 
     def __str__(self) -> str:

@@ -4,7 +4,8 @@ line.
 
 A read: ``epc`` (hex) and ``read_at`` (RFC 3339, or integer milliseconds or microseconds) are required; ``antenna``,
 ``rssi_cdbm`` (hundredths of a dBm), ``tid`` (hex) and ``event_number`` are optional integers and text. Unknown fields
-are left alone.
+are left alone. The envelope may say when it was sent, as ``sent_at``: it tells a clock that is wrong from reads that
+waited.
 """
 
 from typing import Any
@@ -35,6 +36,14 @@ def recognises(value: Any) -> bool:
 def is_envelope(value: Any) -> bool:
     """Tell whether the whole report is ``{"reads": [...]}``."""
     return isinstance(value, dict) and not isinstance(value, Ambiguous) and isinstance(value.get("reads"), list)
+
+
+def sent_at_ns(envelope: dict[str, Any]) -> int | None:
+    """Return when the envelope says that it was sent, or None; what cannot be read costs no report."""
+    try:
+        return parse_time(envelope.get("sent_at"))
+    except FieldFault:
+        return None
 
 
 def read_event(value: Any, parsed: Parsed) -> None:

@@ -31,6 +31,8 @@ def parse_report(body: bytes, *, hint: str = "") -> Parsed:
     else:
         dialect = _recognise(values, hint)
     parsed = Parsed(dialect=dialect.name if dialect else "", faults=list(found.faults))
+    if custody_form.is_envelope(found.whole):
+        parsed.sent_at_ns = custody_form.sent_at_ns(found.whole)
     for position, value in values:
         try:
             if dialect is None:

@@ -86,6 +86,8 @@ class Parsed:
     triggers: list[Trigger] = field(default_factory=list)
     # What the body says that its sender is called: proves nothing, and tells where a credential has wandered.
     hostnames: set[str] = field(default_factory=set)
+    # When the whole report was sent, by the reader's clock, where the form has a place for it.
+    sent_at_ns: int | None = None
     other_events: int = 0
 
     @property

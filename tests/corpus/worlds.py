@@ -266,7 +266,7 @@ def make_statements(rng: Random, size: int, *, rotations: bool, epochs: bool) ->
 def make_body(rng: Random, kind: str = "") -> dict[str, Any]:
     number = rng.randrange(100_000, 1_000_000)
     body: dict[str, Any] = {"n": number}
-    if kind in ATTACHMENT_FIELDS and rng.random() < 0.7:
+    if ("reads", "document") in ATTACHMENT_FIELDS.get(kind, ()) and rng.random() < 0.7:
         body["reads"] = {"document": sha256(document(number)).hexdigest()}
     if rng.random() < 0.4:
         body["sealed"] = [{"value": commit(salt=salt(number), value=secret(number))}]
