@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
+from shipments import reader_alerts, reader_limits
 from shipments.consignments import ManifestLine, Unit, create_consignment, register_party
 from shipments.epc import check_digit, sgtin_to_epc_hex
 from shipments.ingest import ReportReceipt, record_report
@@ -18,6 +19,13 @@ from shipments.reader_credentials import issue_credential
 
 GTIN = "80614141123458"
 SSCC = "106141412345678908"
+
+
+@pytest.fixture(autouse=True)
+def own_memory() -> None:
+    """What a process counts and measures of readers in its memory begins anew with each test."""
+    reader_alerts.forget_all()
+    reader_limits.forget_all()
 
 
 def item_epc(serial: int) -> str:

@@ -26,13 +26,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.shipments.urls")]
 AT = datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
-def own_counts() -> None:
-    reader_alerts.forget_all()
-    yield
-    reader_alerts.forget_all()
-
-
 def ns(moment: datetime) -> int:
     return int(moment.timestamp() * 1000) * 1_000_000
 

@@ -13,11 +13,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.shipments.urls")]
 
 
 @pytest.fixture(autouse=True)
-def own_buckets(settings) -> None:
+def small_buckets(settings) -> None:
     settings.READER_REPORTS_PER_S, settings.READER_READS_PER_S, settings.READER_BURST_S = 2, 100, 5
-    reader_limits.forget_all()
-    yield
-    reader_limits.forget_all()
 
 
 def test_what_was_saved_up_may_be_sent_at_once_and_then_at_the_rate(reader) -> None:
