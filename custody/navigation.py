@@ -22,6 +22,8 @@ GROUPS = (
         (
             (_("Shipments"), "shipments", "package", (Capability.SEE_GOODS,)),
             (_("Places"), "places", "building-warehouse", (Capability.MANAGE_GOODS,)),
+            (_("Reader alerts"), "reader_alerts", "antenna", (Capability.WATCH_READERS,)),
+            (_("Quarantine"), "quarantine", "alert-triangle", (Capability.WATCH_READERS,)),
         ),
     ),
     (

@@ -2,8 +2,14 @@
 
 from django.urls import path
 
+from shipments import reader_api
 from shipments.api import ReaderEventsView
 
 urlpatterns = [
+    path("readers", reader_api.Readers.as_view()),
+    path("readers/<uuid:reader_id>", reader_api.ReaderDetail.as_view()),
     path("readers/<uuid:reader_id>/events", ReaderEventsView.as_view(), name="reader-events"),
+    path("reader-alerts", reader_api.ReaderAlerts.as_view()),
+    path("reader-alerts/<uuid:alert_id>/acknowledge", reader_api.AcknowledgeAlert.as_view()),
+    path("quarantine", reader_api.Quarantine.as_view()),
 ]

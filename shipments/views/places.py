@@ -1,13 +1,17 @@
-"""Where goods are read: the sites with their read points and readers, and the forms that add one of each."""
+"""Where goods are read: the sites with their read points and readers, and the forms that add or change one."""
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Prefetch
+from django.db import models
+from django.db.models import Count, Prefetch, Q
+from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -17,7 +21,18 @@ from accounts.access import capability_required
 from accounts.roles import Capability
 from refusals import Refusal
 from shipments.models import Direction, Reader, ReadPoint, Site
-from shipments.places import create_read_point, create_reader, create_site
+from shipments.places import (
+    MAX_RATE,
+    MAX_SILENT_S,
+    change_read_point,
+    change_reader,
+    change_site,
+    create_read_point,
+    create_reader,
+    create_site,
+)
+from shipments.quarantine import MOST_COUNTED, count_quarantined
+from shipments.reader_alerts import open_alerts
 from shipments.readers.registry import DIALECTS
 from shipments.views.reader_health import tell_health
 
@@ -31,8 +46,9 @@ DIALECT_NAMES = {
 @capability_required(Capability.MANAGE_GOODS)
 def place_list(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
+    readers = Reader.objects.annotate(alerts_open=Count("alerts", filter=Q(alerts__acknowledged_at__isnull=True)))
     sites = Site.objects.prefetch_related(
-        Prefetch("read_points", ReadPoint.objects.order_by("name").prefetch_related("readers"))
+        Prefetch("read_points", ReadPoint.objects.order_by("name").prefetch_related(Prefetch("readers", readers)))
     )
     shown = [
         {
@@ -49,7 +65,16 @@ def place_list(request: HttpRequest) -> HttpResponse:
         }
         for site in sites
     ]
-    return render(request, "shipments/place_list.html", {"sites": shown})
+    quarantined = count_quarantined()
+    return render(
+        request,
+        "shipments/place_list.html",
+        {
+            "sites": shown,
+            "alerts": open_alerts().count(),
+            "quarantined": f"{MOST_COUNTED}+" if quarantined > MOST_COUNTED else str(quarantined),
+        },
+    )
 
 
 class SiteForm(forms.Form):
@@ -98,7 +123,14 @@ class ReaderForm(forms.Form):
     name = forms.CharField(
         label=gettext_lazy("Name"),
         max_length=120,
-        help_text=gettext_lazy("As the reader calls itself, for instance impinj-14-2f-f4."),
+        help_text=gettext_lazy("As staff know it, for instance impinj-14-2f-f4 or Dock 1 left."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}),
+    )
+    hostname = forms.CharField(
+        label=gettext_lazy("Host name"),
+        max_length=120,
+        required=False,
+        help_text=gettext_lazy("What it calls itself in its reports. Another name in them raises an alert."),
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}),
     )
     dialect = forms.ChoiceField(
@@ -109,6 +141,37 @@ class ReaderForm(forms.Form):
             *((name, DIALECT_NAMES.get(name, name)) for name in DIALECTS),
         ],
         help_text=gettext_lazy("A hint alone: what arrives is read in every known form."),
+    )
+
+
+class SiteChangeForm(forms.Form):
+    code, name = SiteForm.base_fields["code"], SiteForm.base_fields["name"]
+
+
+class ReadPointChangeForm(forms.Form):
+    name, direction = ReadPointForm.base_fields["name"], ReadPointForm.base_fields["direction"]
+
+
+class ReaderChangeForm(ReaderForm):
+    silent_after_s = forms.IntegerField(
+        label=gettext_lazy("Silent after, in seconds"),
+        min_value=0,
+        max_value=MAX_SILENT_S,
+        help_text=gettext_lazy("Then an alert is raised. 0 for a reader that sends nothing while it reads nothing."),
+    )
+    reports_per_s = forms.IntegerField(
+        label=gettext_lazy("Reports a second, at most"),
+        required=False,
+        min_value=1,
+        max_value=MAX_RATE,
+        help_text=gettext_lazy("On average; empty for what holds for every reader."),
+    )
+    reads_per_s = forms.IntegerField(
+        label=gettext_lazy("Reads a second, at most"),
+        required=False,
+        min_value=1,
+        max_value=MAX_RATE,
+        help_text=gettext_lazy("On average; empty for what holds for every reader."),
     )
 
 
@@ -153,6 +216,73 @@ def new_reader(request: HttpRequest) -> HttpResponse:
     return _answer(request, ReaderForm, save, heading=_("Add a reader"), action=_("Add the reader"))
 
 
+@require_http_methods(["GET", "POST"])
+@capability_required(Capability.MANAGE_GOODS)
+def edit_site(request: HttpRequest, site_id: uuid.UUID) -> HttpResponse:
+    site = get_object_or_404(Site, pk=site_id)
+
+    def save(typed: dict[str, Any]) -> HttpResponse:
+        messages.success(request, _("%(site)s is saved.") % {"site": change_site(site=site, **typed)})
+        return redirect("places")
+
+    return _answer(
+        request,
+        SiteChangeForm,
+        save,
+        heading=_("Change %(name)s") % {"name": site.name},
+        action=_("Save"),
+        now=site,
+        note=_("Its GLN, %(gln)s, stays: entries in the ledger name the place by it.") % {"gln": site.gln},
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@capability_required(Capability.MANAGE_GOODS)
+def edit_read_point(request: HttpRequest, read_point_id: uuid.UUID) -> HttpResponse:
+    point = get_object_or_404(ReadPoint.objects.select_related("site"), pk=read_point_id)
+
+    def save(typed: dict[str, Any]) -> HttpResponse:
+        saved = change_read_point(read_point=point, **typed)
+        messages.success(request, _("%(read_point)s is saved.") % {"read_point": saved})
+        return redirect("places")
+
+    return _answer(
+        request,
+        ReadPointChangeForm,
+        save,
+        heading=_("Change %(name)s") % {"name": point},
+        action=_("Save"),
+        now=point,
+        note=_("Its SGLN, %(sgln)s, stays: entries in the ledger name the place by it.") % {"sgln": point.sgln},
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@capability_required(Capability.MANAGE_GOODS)
+def edit_reader(request: HttpRequest, reader_id: uuid.UUID) -> HttpResponse:
+    reader = get_object_or_404(Reader.objects.select_related("read_point__site"), pk=reader_id)
+
+    def save(typed: dict[str, Any]) -> HttpResponse:
+        before = reader.read_point_id
+        saved = change_reader(reader=reader, **typed)
+        if saved.read_point_id != before:
+            told = {"reader": saved, "read_point": saved.read_point}
+            messages.success(request, _("%(reader)s is moved: what it reads now counts at %(read_point)s.") % told)
+        else:
+            messages.success(request, _("%(reader)s is saved.") % {"reader": saved})
+        return redirect("reader", saved.pk)
+
+    return _answer(
+        request,
+        ReaderChangeForm,
+        save,
+        heading=_("Change %(name)s") % {"name": reader.name},
+        action=_("Save"),
+        now=reader,
+        back=(reverse("reader", args=[reader.pk]), reader.name),
+    )
+
+
 def _answer(
     request: HttpRequest,
     kind: type[forms.Form],
@@ -160,8 +290,16 @@ def _answer(
     *,
     heading: str,
     action: str,
+    now: models.Model | None = None,
+    note: str = "",
+    back: tuple[str, str] | None = None,
 ) -> HttpResponse:
-    """Ask by a form, or save what was sent; what cannot be saved comes back as typed, with the reason above it."""
+    """
+    Ask by a form, or save what was sent; what cannot be saved comes back as typed, with the reason above it.
+
+    :param now: the row that is changed
+    :param back: where else than to the places the page leads back, and what that is called
+    """
     refusal: Refusal | None = None
     if request.method == "POST":
         form = kind(request.POST)
@@ -170,11 +308,20 @@ def _answer(
                 return save(form.cleaned_data)
             except Refusal as refused:
                 refusal = refused
+    elif now is not None:
+        form = kind(initial=model_to_dict(now, kind.base_fields))
     else:
         form = kind(initial={name: value for name, value in request.GET.items() if name in kind.base_fields})
     return render(
         request,
         "shipments/place_form.html",
-        {"form": form, "refusal": refusal, "heading": heading, "action": action},
+        {
+            "form": form,
+            "refusal": refusal,
+            "heading": heading,
+            "action": action,
+            "note": note,
+            "back": back or (reverse("places"), _("Places")),
+        },
         status=422 if refusal or form.errors else 200,
     )

@@ -267,7 +267,8 @@ def test_the_reader_page_names_the_address_and_both_forms(desk: Client, reader: 
 
 def test_a_credential_is_shown_once_and_opens_the_readers_address(desk: Client, reader: Reader) -> None:
     response = desk.post(reverse("reader_credential_issue", args=[reader.pk]))
-    username, password = response.context["username"], response.context["password"]
+    issued = response.context["issued"]
+    username, password = issued.credential.username, issued.secret
     assert password in text(response)
     assert "no-store" in response["Cache-Control"]
     page = text(desk.get(reverse("reader", args=[reader.pk])))
