@@ -1,12 +1,14 @@
-"""Readers for people's programs: how each is doing, what is wrong with them, and what they sent in vain."""
+"""Readers for people's programs: how each is doing, what it logs in with, what is wrong, what it sent in vain."""
 
 import uuid
 from typing import Any, cast
 
+from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from rest_framework import serializers
+from django.utils.cache import add_never_cache_headers
+from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -14,13 +16,24 @@ from rest_framework.views import APIView
 from accounts.access import requires
 from accounts.models import User
 from accounts.roles import Capability
-from shipments.models import AlertCode, QuarantinedEvent, Reader, ReaderAlert
+from shipments import reader_credentials
+from shipments.models import (
+    AlertCode,
+    CredentialKind,
+    QuarantinedEvent,
+    Reader,
+    ReaderAlert,
+    ReaderCredential,
+    ReadPoint,
+)
+from shipments.places import change_reader, forget_antenna, name_antenna, switch_reader
 from shipments.quarantine import quarantined_events
 from shipments.reader_alerts import acknowledge_alert, is_silent
 from shipments.views.reader_health import count_last_day
 
 # So many of the newest; the pages show them all.
 MOST_LISTED = 200
+KEPT = ("name", "read_point", "hostname", "dialect", "silent_after_s", "reports_per_s", "reads_per_s")
 
 
 class AlertsAsked(serializers.Serializer[Any]):
@@ -32,6 +45,32 @@ class AlertsAsked(serializers.Serializer[Any]):
 class QuarantineAsked(serializers.Serializer[Any]):
     reader = serializers.PrimaryKeyRelatedField(queryset=Reader.objects.all(), required=False)
     reason = serializers.CharField(max_length=40, required=False)
+
+
+class ReaderFields(serializers.Serializer[Any]):
+    """What may be changed of a reader; what is left out stays."""
+
+    name = serializers.CharField(max_length=120, required=False)
+    read_point = serializers.PrimaryKeyRelatedField(queryset=ReadPoint.objects.all(), required=False)
+    hostname = serializers.CharField(max_length=120, allow_blank=True, required=False)
+    dialect = serializers.CharField(max_length=32, allow_blank=True, required=False)
+    silent_after_s = serializers.IntegerField(required=False)
+    reports_per_s = serializers.IntegerField(allow_null=True, required=False)
+    reads_per_s = serializers.IntegerField(allow_null=True, required=False)
+    enabled = serializers.BooleanField(required=False)
+
+
+class CredentialFields(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(choices=CredentialKind.values, default=CredentialKind.BASIC)
+    certificate = serializers.CharField(max_length=400, default="", allow_blank=True)
+
+
+class RotateFields(serializers.Serializer[Any]):
+    hours = serializers.IntegerField(default=24)
+
+
+class AntennaFields(serializers.Serializer[Any]):
+    looks_at = serializers.CharField(max_length=120)
 
 
 def describe_reader(reader: Reader) -> dict[str, Any]:
@@ -51,6 +90,18 @@ def describe_reader(reader: Reader) -> dict[str, Any]:
         "clock_skew_ms": reader.clock_skew_ms,
         "clock_checked_at": reader.clock_checked_at,
         "alerts": reader.alerts_open,  # type: ignore[attr-defined]
+    }
+
+
+def describe_credential(credential: ReaderCredential) -> dict[str, Any]:
+    return {
+        "id": credential.pk,
+        "kind": credential.kind,
+        "username": credential.username,
+        "certificate": credential.certificate,
+        "expires_at": credential.expires_at,
+        "revoked_at": credential.revoked_at,
+        "last_used_at": credential.last_used_at,
     }
 
 
@@ -103,6 +154,75 @@ class ReaderDetail(APIView):
             }
         )
 
+    def patch(self, request: Request, reader_id: uuid.UUID) -> Response:
+        reader = get_object_or_404(_readers(), pk=reader_id)
+        fields = ReaderFields(data=request.data)
+        fields.is_valid(raise_exception=True)
+        asked = dict(fields.validated_data)
+        with transaction.atomic():
+            if "enabled" in asked:
+                switch_reader(reader=reader, enabled=asked.pop("enabled"))
+            if asked:
+                change_reader(reader=reader, **({name: getattr(reader, name) for name in KEPT} | asked))
+        return Response(describe_reader(_readers().get(pk=reader_id)))
+
+
+class Credentials(APIView):
+    """Those of a reader that open something; a new one comes with its secret, this once."""
+
+    permission_classes = [requires(Capability.MANAGE_GOODS)]
+
+    def get(self, request: Request, reader_id: uuid.UUID) -> Response:
+        reader = get_object_or_404(Reader, pk=reader_id)
+        live = reader_credentials.live_credentials(reader, timezone.now())
+        return Response([describe_credential(credential) for credential in live])
+
+    def post(self, request: Request, reader_id: uuid.UUID) -> Response:
+        reader = get_object_or_404(Reader, pk=reader_id)
+        fields = CredentialFields(data=request.data)
+        fields.is_valid(raise_exception=True)
+        kind, certificate = fields.validated_data["kind"], fields.validated_data["certificate"]
+        if kind == CredentialKind.CERTIFICATE:
+            credential = reader_credentials.register_certificate(reader=reader, certificate=certificate)
+            return Response(describe_credential(credential), status=status.HTTP_201_CREATED)
+        return _show_once(reader_credentials.issue(reader=reader, kind=kind))
+
+
+class CredentialDetail(APIView):
+    permission_classes = [requires(Capability.MANAGE_GOODS)]
+
+    def delete(self, request: Request, reader_id: uuid.UUID, credential_id: uuid.UUID) -> Response:
+        credential = get_object_or_404(ReaderCredential, pk=credential_id, reader=reader_id)
+        reader_credentials.revoke_credential(username=credential.username)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class RotateCredential(APIView):
+    permission_classes = [requires(Capability.MANAGE_GOODS)]
+
+    def post(self, request: Request, reader_id: uuid.UUID, credential_id: uuid.UUID) -> Response:
+        credential = get_object_or_404(ReaderCredential, pk=credential_id, reader=reader_id)
+        fields = RotateFields(data=request.data)
+        fields.is_valid(raise_exception=True)
+        return _show_once(reader_credentials.rotate(credential=credential, hours=fields.validated_data["hours"]))
+
+
+class AntennaDetail(APIView):
+    """What the antenna at a port looks at."""
+
+    permission_classes = [requires(Capability.MANAGE_GOODS)]
+
+    def put(self, request: Request, reader_id: uuid.UUID, port: int) -> Response:
+        reader = get_object_or_404(Reader, pk=reader_id)
+        fields = AntennaFields(data=request.data)
+        fields.is_valid(raise_exception=True)
+        antenna = name_antenna(reader=reader, port=port, **fields.validated_data)
+        return Response({"port": antenna.port, "looks_at": antenna.looks_at})
+
+    def delete(self, request: Request, reader_id: uuid.UUID, port: int) -> Response:
+        forget_antenna(reader=get_object_or_404(Reader, pk=reader_id), port=port)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
 
 class ReaderAlerts(APIView):
     permission_classes = [requires(Capability.WATCH_READERS)]
@@ -133,6 +253,13 @@ class Quarantine(APIView):
         asked = QuarantineAsked(data=request.query_params)
         asked.is_valid(raise_exception=True)
         return Response([describe_event(event) for event in quarantined_events(**asked.validated_data)[:MOST_LISTED]])
+
+
+def _show_once(issued: reader_credentials.Issued) -> Response:
+    told = describe_credential(issued.credential) | {"secret": issued.secret}
+    response = Response(told, status=status.HTTP_201_CREATED)
+    add_never_cache_headers(response)
+    return response
 
 
 def _readers() -> QuerySet[Reader]:

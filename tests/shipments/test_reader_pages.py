@@ -284,7 +284,9 @@ def test_the_quarantine_is_paged_and_counts_no_further_than_it_shows(desk, recei
 
 def api(user: User, method: str, path: str, **asked: object):
     headers = {"Authorization": f"Bearer {issue_token(user=user, purpose='test')}"}
-    return getattr(Client(), method)(f"/api/v1/{path}", asked, headers=headers)
+    if method == "get":
+        return Client().get(f"/api/v1/{path}", asked, headers=headers)
+    return getattr(Client(), method)(f"/api/v1/{path}", asked, content_type="application/json", headers=headers)
 
 
 def test_programs_learn_each_readers_health(supervisor, reader, receive, alarmed) -> None:
@@ -322,6 +324,40 @@ def test_programs_read_the_quarantine(supervisor, poisoned, reader) -> None:
     assert len(api(supervisor, "get", "quarantine", reason="epc_missing").json()) == 1
 
 
+def test_programs_change_move_and_switch_a_reader(supervisor, reader, other_door) -> None:
+    told = api(supervisor, "patch", f"readers/{reader.pk}", read_point=str(other_door.pk), enabled=False).json()
+    assert (told["read_point"], told["enabled"], told["name"]) == (other_door.sgln, False, reader.name)
+    answer = api(supervisor, "patch", f"readers/{reader.pk}", enabled=True, dialect="klingon")
+    assert (answer.status_code, answer.json()["code"]) == (422, "place_refused")
+    reader.refresh_from_db()
+    assert (reader.enabled, reader.read_point) == (False, other_door)
+    assert api(supervisor, "put", f"readers/{reader.pk}/antennas/3", looks_at="Floor").json()["looks_at"] == "Floor"
+    assert api(supervisor, "delete", f"readers/{reader.pk}/antennas/3").status_code == 204
+    assert api(supervisor, "put", f"readers/{reader.pk}/antennas/0", looks_at="Floor").status_code == 422
+    assert not Antenna.objects.exists()
+
+
+def test_programs_issue_rotate_and_revoke_credentials(supervisor, reader, other_reader) -> None:
+    path = f"readers/{reader.pk}/credentials"
+    answer = api(supervisor, "post", path)
+    old = answer.json()
+    assert (answer.status_code, "no-store" in answer["Cache-Control"]) == (201, True)
+    assert authenticate(old["username"], old["secret"]) == reader
+    new = api(supervisor, "post", f"{path}/{old['id']}/rotate", hours=2).json()
+    assert authenticate(new["username"], new["secret"]) == authenticate(old["username"], old["secret"]) == reader
+    assert api(supervisor, "post", f"{path}/{old['id']}/rotate", hours=0).status_code == 422
+    listed = api(supervisor, "get", path).json()
+    assert [credential["id"] for credential in listed if credential["expires_at"]] == [old["id"]]
+    assert "secret" not in json.dumps(listed)
+    assert api(supervisor, "delete", f"readers/{other_reader.pk}/credentials/{old['id']}").status_code == 404
+    assert api(supervisor, "delete", f"{path}/{old['id']}").status_code == 204
+    assert authenticate(old["username"], old["secret"]) is None
+    made = api(supervisor, "post", path, kind="certificate", certificate="AB" * 32)
+    assert (made.status_code, made.json()["certificate"]) == (201, "ab" * 32)
+    assert api(supervisor, "post", path, kind="certificate").status_code == 422
+    assert api(supervisor, "post", path, kind="telepathy").status_code == 400
+
+
 # Who may -------------------------------------------------------------------------------------------------------------
 
 
@@ -353,6 +389,11 @@ def test_an_officer_changes_no_reader(client, olga, reader, door, posting, alarm
         assert client.post(reverse(name, args=args), {}).status_code == 403, name
     assert api(olga, "get", "readers").status_code == 403
     assert api(olga, "get", f"readers/{reader.pk}").status_code == 403
+    assert api(olga, "patch", f"readers/{reader.pk}", enabled=False).status_code == 403
+    assert api(olga, "post", f"readers/{reader.pk}/credentials").status_code == 403
+    assert api(olga, "delete", f"readers/{reader.pk}/credentials/{credential.pk}").status_code == 403
+    assert api(olga, "post", f"readers/{reader.pk}/credentials/{credential.pk}/rotate").status_code == 403
+    assert api(olga, "put", f"readers/{reader.pk}/antennas/1", looks_at="x").status_code == 403
 
 
 def test_an_operator_asks_the_api_in_vain(beto, alarmed) -> None:
