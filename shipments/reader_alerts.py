@@ -171,9 +171,7 @@ def note_claim(*, reader: Reader, claim: str, claimed: uuid.UUID | str, at: date
 def note_turned_away(
     *, reason: str, credential: ReaderCredential | None, address: str, addressed: uuid.UUID | None
 ) -> None:
-    """
-    Count a request that nobody was let in for, by the credential that it named or by where it came from.
-    """
+    """Count a request that nobody was let in for, by the credential that it named or by where it came from."""
     source = _told_apart(credential.username if credential is not None else address[:45] or OTHERS)
     count = _count_time(AlertCode.UNAUTHENTICATED, source)
     if not count:
@@ -229,7 +227,9 @@ def _write_waiting() -> None:
         for key, _waiting in found:
             _times[key].waiting = 0
     for (code, source), waiting in found:
-        newest = ReaderAlert.objects.filter(code=code, source=source).order_by("-since").first()
+        # Of more sources than are told apart, those beyond have no alert of their own.
+        alerts = ReaderAlert.objects.filter(code=code).order_by("-since")
+        newest = alerts.filter(source=source).first() or alerts.filter(source=OTHERS).first()
         if newest is not None:
             ReaderAlert.objects.filter(pk=newest.pk).update(count=F("count") + waiting)
 
@@ -319,7 +319,10 @@ def watch_readers(*, now: datetime | None = None) -> None:
     _write_waiting()
     heard = Reader.objects.filter(enabled=True, silent_after_s__gt=0, last_seen_at__isnull=False)
     silent = [reader for reader in heard if is_silent(reader, now)]
-    known = set(ReaderAlert.objects.filter(code=AlertCode.SILENT, reader__in=silent).values_list("reader_id", "since"))
+    told = ReaderAlert.objects.filter(
+        code=AlertCode.SILENT, reader__in=silent, since__in=[reader.last_seen_at for reader in silent]
+    )
+    known = set(told.values_list("reader_id", "since"))
     for reader in silent:
         assert reader.last_seen_at is not None
         if (reader.pk, reader.last_seen_at) not in known:
