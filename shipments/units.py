@@ -34,7 +34,7 @@ from shipments.epc import (
     fold_epc,
     read_label,
 )
-from shipments.models import Consignment, LogisticUnit, ManifestItem, ReadPoint, SealState
+from shipments.models import Consignment, LogisticUnit, ManifestItem, ReadPoint, Seal, SealState
 from shipments.readers.report import FieldFault, hex_tid
 
 PACKED, UNPACKED = "packed", "unpacked"
@@ -203,6 +203,12 @@ def carriers_of(items: Iterable[ManifestItem]) -> dict[int, list[LogisticUnit]]:
 def units_within(unit: LogisticUnit) -> list[LogisticUnit]:
     """Return the units inside ``unit`` at any depth, outer before inner."""
     return Nesting(unit.consignment_id).within(unit)
+
+
+def closing_seal(unit: LogisticUnit, nesting: Nesting) -> Seal | None:
+    """Return an intact seal on the unit or on one that holds it: while it is, nothing goes in or out."""
+    around = [carrier.pk for carrier in nesting.carriers(unit.pk)]
+    return Seal.objects.filter(unit__in=around, ended_at__isnull=True, state=SealState.INTACT).first()
 
 
 # The acts ---------------------------------------------------------------------------------------------------------
@@ -465,11 +471,9 @@ def _again(unit: LogisticUnit, consignment: Consignment) -> tuple[LogisticUnit, 
 
 
 def _require_unsealed(unit: LogisticUnit, nesting: Nesting) -> None:
-    around = {carrier.pk: carrier for carrier in nesting.carriers(unit.pk)}
-    for carrier in around.values():
-        seal = carrier.seals.filter(ended_at__isnull=True, state=SealState.INTACT).first()
-        if seal is not None:
-            raise UnitSealed(unit=carrier.code, number=seal.number)
+    seal = closing_seal(unit, nesting)
+    if seal is not None:
+        raise UnitSealed(unit=nesting.units[seal.unit_id].code, number=seal.number)
 
 
 def _require_packable(

@@ -108,7 +108,8 @@ def unit(request: HttpRequest, unit_id: uuid.UUID) -> HttpResponse:
     found = _find(unit_id)
     nesting, user = units.Nesting(found.consignment), cast(User, request.user)
     around = nesting.carriers(found.pk)[1:]
-    inner = nesting.directly_in(found)
+    inner, closed_by = nesting.directly_in(found), units.closing_seal(found, nesting)
+    may_change = user.may(Capability.HAND_OFF) and not found.consignment.closed_at
     return render(
         request,
         "custody/unit.html",
@@ -122,7 +123,9 @@ def unit(request: HttpRequest, unit_id: uuid.UUID) -> HttpResponse:
             "items_more": max(found.items.count() - SHOWN, 0),
             "empty": not inner and not found.items.exists(),
             "seals": found.seals.order_by("-affixed_at"),
-            "may_pack": user.may(Capability.HAND_OFF) and not found.consignment.closed_at,
+            "closed_by": closed_by,
+            "may_pack": may_change and closed_by is None,
+            "may_tag": may_change,
             "may_seal": user.may(Capability.KEEP_SEALS) and not found.consignment.closed_at,
         },
     )
