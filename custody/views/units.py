@@ -19,7 +19,7 @@ from custody import acts_on_goods
 from custody.views.acting import ActForm, ask
 from refusals import Refusal
 from shipments import units
-from shipments.consignments import Unit
+from shipments.consignments import Unit, bare_code
 from shipments.epc import read_label
 from shipments.models import Consignment, LogisticUnit
 
@@ -51,7 +51,7 @@ class UnitForm(forms.Form):
     )
 
     def unit(self) -> Unit:
-        named, epc = read_label(self.cleaned_data["code"]), self.cleaned_data["epc"]
+        named, epc = read_label(bare_code(self.cleaned_data["code"])), self.cleaned_data["epc"]
         if named is None or named.gtin:
             # What names nothing is refused as the SSCC that most units have.
             return Unit(sscc="".join(self.cleaned_data["code"].split()), epc=epc)
