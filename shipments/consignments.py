@@ -268,7 +268,7 @@ def find_shipment(*, code: str) -> Consignment:
 
     :raises ShipmentUnknown:
     """
-    scanned = _bare_code(code)
+    scanned = bare_code(code)
     found = _find_by_reference(scanned) or _find_by_label(scanned) or _find_by_tag(scanned)
     if found is None:
         raise ShipmentUnknown(scanned=_printable(code))
@@ -357,7 +357,7 @@ def _find_by_tag(scanned: str) -> Consignment | None:
         return None
 
 
-def _bare_code(code: str) -> str:
+def bare_code(code: str) -> str:
     """Take off what a scanner adds: a symbology identifier, FNC1 (sent as the control character GS) and line ends."""
     bare = "".join(letter for letter in code[:MAX_CODE] if letter.isprintable()).strip()
     for symbology in _SYMBOLOGIES:

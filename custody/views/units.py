@@ -19,7 +19,7 @@ from custody import acts_on_goods
 from custody.views.acting import ActForm, ask
 from refusals import Refusal
 from shipments import units
-from shipments.consignments import Unit
+from shipments.consignments import Unit, bare_code
 from shipments.epc import read_label
 from shipments.models import Consignment, LogisticUnit
 
@@ -51,7 +51,7 @@ class UnitForm(forms.Form):
     )
 
     def unit(self) -> Unit:
-        named, epc = read_label(self.cleaned_data["code"]), self.cleaned_data["epc"]
+        named, epc = read_label(bare_code(self.cleaned_data["code"])), self.cleaned_data["epc"]
         if named is None or named.gtin:
             # What names nothing is refused as the SSCC that most units have.
             return Unit(sscc="".join(self.cleaned_data["code"].split()), epc=epc)
@@ -108,7 +108,8 @@ def unit(request: HttpRequest, unit_id: uuid.UUID) -> HttpResponse:
     found = _find(unit_id)
     nesting, user = units.Nesting(found.consignment), cast(User, request.user)
     around = nesting.carriers(found.pk)[1:]
-    inner = nesting.directly_in(found)
+    inner, closed_by = nesting.directly_in(found), units.closing_seal(found, nesting)
+    may_change = user.may(Capability.HAND_OFF) and not found.consignment.closed_at
     return render(
         request,
         "custody/unit.html",
@@ -122,7 +123,9 @@ def unit(request: HttpRequest, unit_id: uuid.UUID) -> HttpResponse:
             "items_more": max(found.items.count() - SHOWN, 0),
             "empty": not inner and not found.items.exists(),
             "seals": found.seals.order_by("-affixed_at"),
-            "may_pack": user.may(Capability.HAND_OFF) and not found.consignment.closed_at,
+            "closed_by": closed_by,
+            "may_pack": may_change and closed_by is None,
+            "may_tag": may_change,
             "may_seal": user.may(Capability.KEEP_SEALS) and not found.consignment.closed_at,
         },
     )

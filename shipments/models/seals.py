@@ -28,7 +28,7 @@ class SealState(models.TextChoices):
     INTACT = "intact", _("Intact")
     TAMPERED = "tampered", _("Tampered with")
     MISSING = "missing", _("Missing")
-    NUMBER_DIFFERS = "number_differs", _("Another number")
+    NUMBER_DIFFERS = "number_differs", _("Number differs")
     BROKEN = "broken", _("Broken")
 
 

@@ -256,6 +256,8 @@ class ManifestRow:
 
 @dataclass(frozen=True)
 class UnitRow:
+    """A unit with the seals in force on it; ``tags`` counts those inside at any depth."""
+
     unit: LogisticUnit
     tags: int
     seals: list[Seal]
@@ -296,7 +298,7 @@ def _unit_rows(shipment: Consignment) -> list[UnitRow]:
 
     def row(unit: LogisticUnit) -> UnitRow:
         inside = [row(inner) for inner in nesting.directly_in(unit)]
-        return UnitRow(unit, tags.get(unit.pk, 0), seals[unit.pk], inside)
+        return UnitRow(unit, tags.get(unit.pk, 0) + sum(one.tags for one in inside), seals[unit.pk], inside)
 
     return [row(unit) for unit in nesting.directly_in(None)]
 

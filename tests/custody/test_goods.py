@@ -288,3 +288,27 @@ def test_an_auditor_reads_and_changes_nothing(ana: User, shipment, pallet, seal,
 
 def _post(client: Client, address: str, sent: dict):
     return client.post(f"/api/v1/{address}", sent, content_type="application/json")
+
+
+# The handoff --------------------------------------------------------------------------------------------------------
+
+
+def test_a_handoff_names_the_seals_in_force_and_the_entry_that_put_each_on(dock) -> None:
+    pallet = dock.shipment.units.get()
+    by = Act(Actor(dock.beto, dock.marco.pk))
+    first = affix_seal(unit=pallet, seal=NewSeal("MX-1", "H"), act=by)
+    call_command("seal")
+    check_seal(seal=first, finding="tampered", act=by)
+    register_unit(consignment=dock.shipment, unit=Unit(bic=BIC))
+    handoff = dock.accepted()
+    call_command("seal")
+    line = next(line for line in shipment_lines(dock.shipment) if line.kind == "handoff")
+    first.statement.refresh_from_db()
+    assert line.body["seals"] == [
+        {"number": "MX-1", "class": "H", "state": "tampered", "affixed_entry": first.statement.entry_id}
+    ]
+    assert line.body["goods"]["bic"] == [BIC]
+    assert line.body["goods"]["sscc"] == [pallet.sscc]
+    section = next(section for section in lay_out(line) if section.title == "Seals in force")
+    assert (section.tone, section.facts[0].url) == ("warn", reverse("entry", args=[first.statement.entry_id]))
+    assert handoff.state == "accepted"

@@ -85,10 +85,10 @@ def test_goods_go_into_a_crate_the_crate_on_a_pallet_and_each_act_is_an_entry(
     assert first["act"] == "packed"
     assert first["unit"] == {"grai": GRAI}
     assert first["goods"] == {"reference": "LRD-1042", "ucr": "6US0614141LRD1042"}
-    assert first["children"] == {"epcs": [item_epc(1), item_epc(2)], "total": 2, "units": []}
+    assert first["children"] == {"epcs": [item_epc(1), item_epc(2)], "total": 2, "units": [], "unit_kinds": []}
     assert first["where"] == {"read_point": door.sgln, "site": door.site.gln}
     assert first["by"] == {"person": actor.person.urn, "operator": actor.account.pk.urn}
-    assert second["children"] == {"epcs": [], "total": 1, "units": [GRAI]}
+    assert second["children"] == {"epcs": [], "total": 1, "units": [GRAI], "unit_kinds": ["grai"]}
     assert "where" not in second
 
 
@@ -102,7 +102,12 @@ def test_what_was_unpacked_stands_in_nothing(shipment, pallet, crate, actor) -> 
     assert not pallet.items.exists()
     assert crate.items.count() == 1
     assert bodies(shipment)[-1]["act"] == "unpacked"
-    assert bodies(shipment)[-1]["children"] == {"epcs": [item_epc(3)], "total": 2, "units": [GRAI]}
+    assert bodies(shipment)[-1]["children"] == {
+        "epcs": [item_epc(3)],
+        "total": 2,
+        "units": [GRAI],
+        "unit_kinds": ["grai"],
+    }
     refused("nothing_to_unpack", act=units.unpack, unit=pallet, actor=actor)
     refused("not_in_unit", act=units.unpack, unit=pallet, contents=[item_epc(1)], actor=actor)
 
@@ -123,6 +128,11 @@ def test_goods_and_units_of_another_shipment_stay_out(shipment, pallet, actor) -
         sentence = refused("wrong_consignment", unit=pallet, contents=[scanned], actor=actor)
         assert "LRD-1043" in sentence
     assert other.units.get().parent is None
+
+
+def test_what_a_scanner_adds_to_a_label_does_not_matter(shipment, pallet, crate, container, actor) -> None:
+    units.pack(unit=container, contents=[f"]C100{SSCC}\x1d", f"]C18003{GRAI}\r"], actor=actor)
+    assert {unit.code for unit in units.units_within(container)} == {SSCC, GRAI}
 
 
 def test_a_unit_is_never_in_itself_at_any_depth(shipment, pallet, crate, container, actor) -> None:
@@ -190,7 +200,11 @@ def test_more_than_an_entry_lists_goes_into_an_attachment(operator, actor) -> No
     [body] = bodies(shipment)
     assert len(body["children"]["epcs"]) == units.LISTED
     assert body["children"]["total"] == 150
-    assert json.loads(attachments.load(body["children"]["document"])) == {"epcs": sorted(many), "units": []}
+    assert json.loads(attachments.load(body["children"]["document"])) == {
+        "epcs": sorted(many),
+        "units": [],
+        "unit_kinds": [],
+    }
 
 
 @pytest.mark.parametrize(
