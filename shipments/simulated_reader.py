@@ -5,6 +5,7 @@ other batches. No database and no settings: it plays against any server, from an
 
 import http.client
 import random
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -120,9 +121,14 @@ class MqttTransport:
 
     def _connect(self) -> mqtt.Client:
         client = make_client(self.broker, client_id=f"custody-simulated-{uuid.uuid4().hex[:12]}", keep_session=False)
+        answered = threading.Event()
+        client.on_connect = lambda *_: answered.set()
         client.connect(self.broker.host, self.broker.port, keepalive=KEEPALIVE_S)
         client.loop_start()
         self._client = client
+        # A broker that does not want us says so here, and closes the connection.
+        if not answered.wait(TIMEOUT_S) or not client.is_connected():
+            raise ConnectionRefusedError("the broker refuses the connection")
         return client
 
 
