@@ -1,4 +1,4 @@
-"""Who may do what: six roles, each a fixed set of capabilities. Views name a capability, never a role."""
+"""Who may do what: seven roles, each a fixed set of capabilities. Views name a capability, never a role."""
 
 from enum import StrEnum
 
@@ -13,12 +13,14 @@ class Role(models.TextChoices):
     AUDITOR = "auditor", _("Auditor")
     ADMINISTRATOR = "administrator", _("Administrator")
     WITNESS = "witness", _("Witness")
+    REPRESENTATIVE = "representative", _("Representative")
 
 
 class Capability(StrEnum):
     HAND_OFF = "hand_off"
     SEE_GOODS = "see_goods"
     MANAGE_GOODS = "manage_goods"
+    DECLARE = "declare"
     SEE_PEOPLE = "see_people"
     MANAGE_PEOPLE = "manage_people"
     READ_LEDGER = "read_ledger"
@@ -40,6 +42,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.HAND_OFF,
             Capability.SEE_GOODS,
             Capability.MANAGE_GOODS,
+            Capability.DECLARE,
             Capability.SEE_PEOPLE,
             Capability.MANAGE_PEOPLE,
             Capability.SEE_REFUSALS,
@@ -76,12 +79,15 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
         {
             Capability.SEE_GOODS,
             Capability.MANAGE_GOODS,
+            Capability.DECLARE,
             Capability.SEE_PEOPLE,
             Capability.MANAGE_PEOPLE,
             Capability.ERASE_PEOPLE,
             Capability.SEE_RETENTION,
         }
     ),
+    # Declares to customs in a trader's name; of the people on file they see themselves and other representatives alone.
+    Role.REPRESENTATIVE: frozenset({Capability.SEE_GOODS, Capability.DECLARE}),
     # A program elsewhere that mirrors the log: the sealed entries under /log/, and no page.
     Role.WITNESS: frozenset({Capability.READ_ENTRIES}),
 }
