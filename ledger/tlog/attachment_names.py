@@ -8,6 +8,8 @@ from typing import Any
 ATTACHMENT_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "handoff": (("reads", "document"), ("reads", "reconciliation"), ("reads", "earlier", "*", "document")),
     "handoff_refused": (("reads", "document"),),
+    "declaration": (("document",),),
+    "declaration_amended": (("document",),),
 }
 
 

@@ -6,6 +6,7 @@ evidence, and the reads beside it are an index into them.
 """
 
 from shipments.models.consignments import Consignment, Party
+from shipments.models.declarations import Declaration, DeclarationKind, DeclarationVersion, DeclaredNumber, GoodsItem
 from shipments.models.places import Direction, ReadPoint, Site
 from shipments.models.readers import Reader, ReaderCredential
 from shipments.models.reports import NO_ANTENNA, NO_EVENT_NUMBER, CoverageGap, QuarantinedEvent, RawReport, TagRead
@@ -17,7 +18,12 @@ __all__ = [
     "NO_EVENT_NUMBER",
     "Consignment",
     "CoverageGap",
+    "Declaration",
+    "DeclarationKind",
+    "DeclarationVersion",
+    "DeclaredNumber",
     "Direction",
+    "GoodsItem",
     "LogisticUnit",
     "ManifestItem",
     "Party",

@@ -28,6 +28,8 @@ const FIELDS = [...NUMBERS, ...TEXTS, "body"].sort().join(",");
 const ATTACHMENT_FIELDS = new Map(Object.entries({
   handoff: [["reads", "document"], ["reads", "reconciliation"], ["reads", "earlier", "*", "document"]],
   handoff_refused: [["reads", "document"]],
+  declaration: [["document"]],
+  declaration_amended: [["document"]],
 }));
 
 /**
