@@ -14,6 +14,7 @@ from biometrics.models import Person
 from custody.models import Handoff, Refused
 from custody.reconciliation import LISTED
 from ledger.tlog.times import format_time
+from shipments.declarations import declared_last
 from shipments.models import Consignment, ReadPoint, ReadSession
 
 
@@ -123,13 +124,25 @@ def _session(session: ReadSession) -> dict[str, Any]:
 
 
 def _goods(consignment: Consignment) -> dict[str, Any]:
-    units = list(consignment.units.order_by("sscc").values_list("sscc", flat=True))
-    goods: dict[str, Any] = {"reference": consignment.reference, "sscc": units[:LISTED], "units": len(units)}
+    ssccs = list(consignment.units.exclude(sscc="").order_by("sscc").values_list("sscc", flat=True)[:LISTED])
+    goods: dict[str, Any] = {"reference": consignment.reference, "sscc": ssccs, "units": consignment.units.count()}
     if consignment.ucr:
         goods["ucr"] = consignment.ucr
     if consignment.mrn:
         goods["mrn"] = consignment.mrn
-    return goods
+    return goods | _declared(consignment)
+
+
+def _declared(consignment: Consignment) -> dict[str, Any]:
+    """What was declared of the goods last, before this entry; absent where nothing was."""
+    version = declared_last(consignment)
+    if version is None:
+        return {}
+    declaration: dict[str, Any] = {"declaration": version.declaration_id.urn, "version": version.number}
+    # The sealer may lag behind: without its entry's number a version is found by the other two.
+    if version.statement.entry_id is not None:
+        declaration["entry"] = version.statement.entry_id
+    return {"declaration": declaration}
 
 
 def _person(person: Person) -> dict[str, Any]:

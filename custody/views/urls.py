@@ -1,6 +1,16 @@
 from django.urls import path
 
-from custody.views import audit, browser_verification, handoffs, home, opening, refusals, verification
+from custody.views import (
+    audit,
+    browser_verification,
+    declarations,
+    handoffs,
+    home,
+    manifests,
+    opening,
+    refusals,
+    verification,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -15,6 +25,18 @@ urlpatterns = [
     path("handoffs/<uuid:handoff_id>/accept/", handoffs.accept, name="handoff_accept"),
     path("handoffs/<uuid:handoff_id>/refuse/", handoffs.refuse, name="handoff_refuse"),
     path("handoffs/<uuid:handoff_id>/cancel/", handoffs.cancel, name="handoff_cancel"),
+    path("declarations/", declarations.declaration_list, name="declarations"),
+    path("declarations/<uuid:declaration_id>/", declarations.declaration, name="declaration"),
+    path("declarations/<uuid:declaration_id>/amend/", declarations.amend, name="declaration_amend"),
+    path("declarations/<uuid:declaration_id>/<int:number>/", declarations.declaration, name="declaration_version"),
+    path("shipments/import/", manifests.new, name="manifest_import"),
+    path("shipments/<uuid:consignment_id>/import/", manifests.more, name="manifest_more"),
+    path(
+        "shipments/<uuid:consignment_id>/declarations/",
+        declarations.shipment_declarations,
+        name="shipment_declarations",
+    ),
+    path("shipments/<uuid:consignment_id>/declarations/new/", declarations.new, name="declaration_new"),
     path("refusals/", refusals.refusal_list, name="refusals"),
     path("ledger/", audit.entries, name="ledger"),
     path("ledger/<int:index>/", audit.entry, name="entry"),
