@@ -25,7 +25,7 @@ from ledger.models import Attachment
 from ledger.tlog.errors import TlogError
 from ledger.tlog.times import parse_time
 from shipments.declared import WARNINGS
-from shipments.declared_text import CHANGED_FIELDS, format_minor
+from shipments.declared_text import CHANGED_FIELDS, ROLE_NAMES, format_minor
 from shipments.models import DeclarationKind, ManifestItem
 
 _SECOND_FACTORS = {
@@ -35,13 +35,6 @@ _SECOND_FACTORS = {
 }
 
 DECLARATIONS = ("declaration", "declaration_amended")
-
-_ROLES = {
-    "declarant": gettext_lazy("Declarant"),
-    "representative": gettext_lazy("Representative"),
-    "importer": gettext_lazy("Importer"),
-    "exporter": gettext_lazy("Exporter"),
-}
 
 _GRADES = {
     "direct": gettext_lazy("Direct: every expected tag was read"),
@@ -147,7 +140,7 @@ def _declaration(line: Line, directory: Directory) -> Section | None:
             codes=tuple(items["hs"][:12]),
         ),
         *([Fact(_("Value"), values)] if values else []),
-        *(Fact(str(_ROLES.get(role, role)), codes=(number,)) for role, number in body["parties"].items()),
+        *(Fact(str(ROLE_NAMES.get(role, role)), codes=(number,)) for role, number in body["parties"].items()),
         *(Fact(_("To look at"), str(WARNINGS.get(code, code))) for code in body.get("warnings", [])),
     ]
     changes = [_change(change) for change in body.get("changes", [])]

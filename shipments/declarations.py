@@ -22,7 +22,8 @@ from ledger.tlog.times import format_time
 from refusals import Refusal
 from shipments.actors import Actor
 from shipments.commodity_codes import fold_code
-from shipments.declared import ROLES, Change, Declared, Fault, differences, party_number, read_declared
+from shipments.declared import ROLES, Declared, Fault, read_declared
+from shipments.declared_changes import Change, differences, party_number
 from shipments.intake import PartyNamed, party_on_file
 from shipments.models import (
     Consignment,

@@ -33,7 +33,16 @@ CHANGED_FIELDS = {
     "origin": _("origin"),
     "procedure": _("procedure"),
 }
-"""The fields of :class:`shipments.declared.Change`, by their own names."""
+"""The fields of :class:`shipments.declared_changes.Change`, by their own names."""
+
+
+ROLE_NAMES = {
+    "declarant": _("Declarant"),
+    "representative": _("Representative"),
+    "importer": _("Importer"),
+    "exporter": _("Exporter"),
+}
+"""The parties of a declaration, by their roles' own names."""
 
 
 def format_minor(minor: int, currency: str) -> str:

@@ -28,7 +28,7 @@ from shipments.declarations import (
     find_declarations,
     read_document,
 )
-from shipments.declared import differences
+from shipments.declared_changes import differences
 from shipments.goods_items_csv import read_items, write_items
 from shipments.intake import PartyNamed
 from shipments.iso6346 import check_digit

@@ -7,7 +7,6 @@ import pytest
 from shipments.consignments import ConsignmentExists, ManifestRefused, close_consignment
 from shipments.csv_table import TableRefused
 from shipments.intake import ManifestMissing, PartyNamed
-from shipments.iso6346 import check_digit
 from shipments.manifest_import import (
     ImportedManifest,
     NewShipment,
@@ -216,4 +215,3 @@ def test_many_lines_are_read_in_one_go(db: None, django_assert_max_num_queries) 
     lines = "\n".join(f"{item_epc(serial)},{CONTAINER}" for serial in range(3000))
     with django_assert_max_num_queries(60):
         assert bring(f"epc,bic\n{lines}").lines == 3000
-    assert check_digit(CONTAINER[:-1]) == CONTAINER[-1]
