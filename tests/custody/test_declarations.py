@@ -139,6 +139,7 @@ def test_a_representative_submits_and_amends(desk: Client, shipment, ramon: Pers
     assert "<ins>853690</ins>" in page
     assert "Ramón Vega" in page
     assert "18,540.00 USD" in page
+    assert "Odd, and declared so" not in page
     earlier = text(desk.get(reverse("declaration_version", args=[found.pk, 1])))
     assert "This is an earlier version" in earlier
     assert "is-changed" not in earlier
@@ -227,9 +228,10 @@ def test_a_shipment_without_a_declaration_says_how_to_begin(desk: Client, shipme
 def test_a_version_after_an_inspection_says_so(desk: Client, shipment, sofia: User, ramon: Person) -> None:
     version = declared(shipment, ramon, sofia)
     submit(kind="inspection", subject=shipment.pk.urn, body={"result": "held"}, key="inspection:1")
-    amended(version, items=[item(hs="853690")])
+    amended(version, items=[item(hs="853690", origin="")])
     seal_all()
     page = text(desk.get(reverse("declaration", args=[version.declaration_id])))
+    assert "An item names no country of origin." in page
     inspected = shipment_lines(shipment)[1].entry.index
     assert re.search(rf"Submitted after</dt><dd>[^<]*, entry {inspected}", page)
 
