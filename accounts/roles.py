@@ -1,4 +1,4 @@
-"""Who may do what: six roles, each a fixed set of capabilities. Views name a capability, never a role."""
+"""Who may do what: seven roles, each a fixed set of capabilities. Views name a capability, never a role."""
 
 from enum import StrEnum
 
@@ -13,6 +13,7 @@ class Role(models.TextChoices):
     AUDITOR = "auditor", _("Auditor")
     ADMINISTRATOR = "administrator", _("Administrator")
     WITNESS = "witness", _("Witness")
+    REPRESENTATIVE = "representative", _("Representative")
 
 
 class Capability(StrEnum):
@@ -22,6 +23,7 @@ class Capability(StrEnum):
     WATCH_READERS = "watch_readers"
     KEEP_SEALS = "keep_seals"
     CAPTURE_EVENTS = "capture_events"
+    DECLARE = "declare"
     SEE_PEOPLE = "see_people"
     MANAGE_PEOPLE = "manage_people"
     READ_LEDGER = "read_ledger"
@@ -49,6 +51,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.WATCH_READERS,
             Capability.KEEP_SEALS,
             Capability.CAPTURE_EVENTS,
+            Capability.DECLARE,
             Capability.SEE_PEOPLE,
             Capability.MANAGE_PEOPLE,
             Capability.MANAGE_ZONES,
@@ -93,6 +96,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.MANAGE_GOODS,
             Capability.WATCH_READERS,
             Capability.CAPTURE_EVENTS,
+            Capability.DECLARE,
             Capability.SEE_PEOPLE,
             Capability.MANAGE_PEOPLE,
             Capability.MANAGE_ZONES,
@@ -100,6 +104,8 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.SEE_RETENTION,
         }
     ),
+    # Declares to customs in a trader's name; of the people on file they see themselves and other representatives alone.
+    Role.REPRESENTATIVE: frozenset({Capability.SEE_GOODS, Capability.DECLARE}),
     # A program elsewhere that mirrors the log: the sealed entries under /log/, and no page.
     Role.WITNESS: frozenset({Capability.READ_ENTRIES}),
 }

@@ -13,6 +13,7 @@ from accounts.models import User
 from biometrics.models import Person
 from custody.models import Handoff, Refused
 from ledger.tlog.times import format_time
+from shipments.declarations import declared_last
 from shipments.entry_parts import goods_of
 from shipments.models import Consignment, ReadPoint, ReadSession
 from shipments.reconciliation import LISTED
@@ -137,7 +138,19 @@ def goods(consignment: Consignment) -> dict[str, Any]:
         held = consignment.units.exclude(**{name: ""}).order_by(name).values_list(name, flat=True)
         if codes := list(held[:LISTED]):
             named[name] = codes
-    return named
+    return named | _declared(consignment)
+
+
+def _declared(consignment: Consignment) -> dict[str, Any]:
+    """What was declared of the goods last, before this entry; absent where nothing was."""
+    version = declared_last(consignment)
+    if version is None:
+        return {}
+    declaration: dict[str, Any] = {"declaration": version.declaration_id.urn, "version": version.number}
+    # The sealer may lag behind: without its entry's number a version is found by the other two.
+    if version.statement.entry_id is not None:
+        declaration["entry"] = version.statement.entry_id
+    return {"declaration": declaration}
 
 
 def _person(person: Person) -> dict[str, Any]:

@@ -24,7 +24,9 @@ from ledger.errors import AttachmentChanged
 from ledger.models import Attachment
 from ledger.tlog.errors import TlogError
 from ledger.tlog.times import parse_time
-from shipments.models import ManifestItem, SealClass, SealState
+from shipments.declared import WARNINGS
+from shipments.declared_text import CHANGED_FIELDS, ROLE_NAMES, format_minor
+from shipments.models import DeclarationKind, ManifestItem, SealClass, SealState
 from shipments.seals import REASONS as SEAL_REASONS
 
 _SECOND_FACTORS = {
@@ -32,6 +34,8 @@ _SECOND_FACTORS = {
     "badge": gettext_lazy("Badge"),
     "passkey": gettext_lazy("Passkey"),
 }
+
+DECLARATIONS = ("declaration", "declaration_amended")
 
 _GRADES = {
     "direct": gettext_lazy("Direct: every expected tag was read"),
@@ -95,6 +99,8 @@ def named_attachments(line: Line) -> list[AttachmentFact]:
         name = _("The reports that it binds") if line.kind == "reads_anchored" else _("All the gaps")
         document = line.body.get("document")
         return [_attachment(name, document)] if isinstance(document, str) else []
+    if line.kind in DECLARATIONS and isinstance(line.body.get("document"), str):
+        return [_attachment(_("The whole declaration"), line.body["document"])]
     reads = line.body.get("reads")
     if not isinstance(reads, dict):
         return []
@@ -121,6 +127,73 @@ def _attachment(name: str, sha256: str) -> AttachmentFact:
     except AttachmentChanged:
         return AttachmentFact(name, sha256, "changed")
     return AttachmentFact(name, sha256, "ok", len(content))
+
+
+def _declaration(line: Line, directory: Directory) -> Section | None:
+    if line.kind not in DECLARATIONS:
+        return None
+    body, items = line.body, line.body["items"]
+    values = " · ".join(format_minor(one["minor"], one["currency"]) for one in items["values"])
+    facts = [
+        Fact(
+            _("Shipment"),
+            body["goods"]["reference"],
+            url=reverse("shipment_timeline", args=[uuid.UUID(line.entry.subject)]),
+        ),
+        Fact(
+            _("Declaration"),
+            _("%(kind)s, version %(version)s")
+            % {"kind": DeclarationKind(body["kind"]).label, "version": body["version"]},
+            url=reverse("declaration_version", args=[uuid.UUID(body["declaration"]), body["version"]]),
+        ),
+        Fact(_("Local reference"), codes=(body["lrn"],)),
+        Fact(_("Submitted by"), directory.person(body["by"]["person"])),
+        Fact(_("Submitted"), at=parse_time(body["when"]["submitted_at"])),
+        Fact(
+            _("Goods"),
+            ngettext("%(count)s item", "%(count)s items", items["count"]) % items
+            + " · "
+            + _("%(gross)s kg gross, %(packages)s packages")
+            % {"gross": number_format(Decimal(items["gross_g"]) / 1000), "packages": items["packages"]},
+            codes=tuple(items["hs"][:12]),
+        ),
+        *([Fact(_("Value"), values)] if values else []),
+        *(Fact(str(ROLE_NAMES.get(role, role)), codes=(number,)) for role, number in body["parties"].items()),
+        *(Fact(_("To look at"), str(WARNINGS.get(code, code))) for code in body.get("warnings", [])),
+    ]
+    changes = [_change(change) for change in body.get("changes", [])]
+    if (more := body.get("changes_total", 0) - len(changes)) > 0:
+        changes.append(Fact(_("Further changes"), str(more)))
+    codes = [
+        *(
+            Fact(name, codes=(body[key],))
+            for name, key in (("MRN", "mrn"), (_("Customs office"), "office"))
+            if key in body
+        ),
+        *(Fact("UCR", codes=(body["goods"]["ucr"],)) for key in ("ucr",) if key in body["goods"]),
+        *(
+            Fact(name, codes=tuple(body[key]))
+            for name, key in ((_("Containers"), "containers"), (_("Seals"), "seals"))
+            if key in body
+        ),
+        *(
+            Fact(_("Transport documents"), codes=tuple(f"{one['type']} {one['number']}" for one in body[key]))
+            for key in ("documents",)
+            if key in body
+        ),
+        Fact(_("Attempt"), codes=(body["attempt"],)),
+        Fact(_("Operated by"), directory.account(body["by"]["operator"])),
+    ]
+    title = _("Declaration") if line.kind == "declaration" else _("Amended declaration")
+    return Section(title, line.icon, facts + changes, fold=codes)
+
+
+def _change(change: dict[str, Any]) -> Fact:
+    named = str(CHANGED_FIELDS.get(change["field"], change["field"]))
+    if "item" in change:
+        named = _("Item %(number)s: %(field)s") % {"number": change["item"], "field": named}
+    none = _("nothing")
+    return Fact(named, f"{change.get('from', none)} → {change.get('to', none)}")
 
 
 def _act(line: Line, directory: Directory) -> Section:
@@ -542,6 +615,7 @@ def _read_gap(line: Line, directory: Directory) -> Section:
 
 # By the part of the body that each one reads.
 _PARTS: tuple[tuple[str, Callable[[Line, Directory], Section | None]], ...] = (
+    ("items", _declaration),
     ("goods", _act),
     ("face", _face),
     ("liveness", _liveness),

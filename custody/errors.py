@@ -100,3 +100,11 @@ class NoAttemptLeft(Refusal):
 class Declined(Refusal):
     code = "declined"
     message = _("The handoff was declined.")
+
+
+class ManifestInUse(Refusal):
+    code = "manifest_in_use"
+    message = _(
+        "The manifest of %(reference)s stays as it is: a handoff has been matched against it. Enter what came later as "
+        "a shipment of its own."
+    )

@@ -9,8 +9,10 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -26,7 +28,7 @@ from ledger.tlog import canonical
 from ledger.tlog.entry import parse_entry
 from ledger.tlog.errors import NotCanonical, TimeMalformed, TlogError
 from ledger.tlog.times import parse_time
-from shipments.models import Consignment, Reader, ReadPoint, Site
+from shipments.models import Consignment, DeclarationKind, Reader, ReadPoint, Site
 from shipments.seals import REASONS as SEAL_REASONS
 
 KINDS = {
@@ -37,6 +39,8 @@ KINDS = {
     "seal_checked": gettext_lazy("Seal checked"),
     "seal_broken": gettext_lazy("Seal broken"),
     "seal_replaced": gettext_lazy("Seal replaced"),
+    "declaration": gettext_lazy("Declaration"),
+    "declaration_amended": gettext_lazy("Amended declaration"),
     "enrolment": gettext_lazy("Enrolment"),
     "genesis": gettext_lazy("Beginning of the log"),
     "key_rotated": gettext_lazy("New signing key"),
@@ -303,6 +307,36 @@ def _refused(body: dict[str, Any], subject: str, directory: Directory) -> str:
     }
 
 
+def _declaration(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    count = body["items"]["count"]
+    return ngettext(
+        "%(by)s submitted the %(kind)s declaration %(lrn)s for %(shipment)s: %(count)s item, %(mass)s kg.",
+        "%(by)s submitted the %(kind)s declaration %(lrn)s for %(shipment)s: %(count)s items, %(mass)s kg.",
+        count,
+    ) % {**_declared(body, directory), "count": count}
+
+
+def _declaration_amended(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    changes = body["changes_total"]
+    return ngettext(
+        "%(by)s amended the %(kind)s declaration %(lrn)s for %(shipment)s (version %(version)s): "
+        "%(changes)s field changed.",
+        "%(by)s amended the %(kind)s declaration %(lrn)s for %(shipment)s (version %(version)s): "
+        "%(changes)s fields changed.",
+        changes,
+    ) % {**_declared(body, directory), "changes": changes, "version": body["version"]}
+
+
+def _declared(body: dict[str, Any], directory: Directory) -> dict[str, Any]:
+    return {
+        "by": directory.person(body["by"]["person"]),
+        "kind": str(DeclarationKind(body["kind"]).label).lower(),
+        "lrn": body["lrn"],
+        "shipment": body["goods"]["reference"],
+        "mass": number_format(Decimal(body["items"]["gross_g"]) / 1000),
+    }
+
+
 def _enrolment(body: dict[str, Any], subject: str, directory: Directory) -> str:
     count = len(body["photos"])
     return ngettext(
@@ -502,6 +536,8 @@ _TELLERS: dict[str, tuple[Callable[[dict[str, Any], str, Directory], str], str, 
     "enrolment": (_enrolment, "fingerprint", "plain"),
     "reads_anchored": (_reads_anchored, "antenna", "plain"),
     "read_gap": (_read_gap, "wifi-off", "warn"),
+    "declaration": (_declaration, "file-certificate", "plain"),
+    "declaration_amended": (_declaration_amended, "versions", "warn"),
     "handoff": (_handoff, "arrows-exchange", "ok"),
     "handoff_refused": (_refused, "ban", "bad"),
     "zone_alert": (_zone_alert, "camera", "bad"),

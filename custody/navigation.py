@@ -21,6 +21,7 @@ GROUPS = (
         "package",
         (
             (_("Shipments"), "shipments", "package", (Capability.SEE_GOODS,)),
+            (_("Declarations"), "declarations", "file-certificate", (Capability.SEE_GOODS,)),
             (_("Places"), "places", "building-warehouse", (Capability.MANAGE_GOODS,)),
             ("EPCIS", "captures", "upload", (Capability.CAPTURE_EVENTS,)),
             (_("Reader alerts"), "reader_alerts", "antenna", (Capability.WATCH_READERS,)),

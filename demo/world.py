@@ -1,5 +1,5 @@
 """
-The demo world: two sites, three enrolled persons, three shipments, and sealed handoffs with real faces.
+The demo world: two sites, three enrolled persons, three declared shipments, and sealed handoffs with real faces.
 
 Everything goes through the services that the pages and the API call; no row and no entry is written by hand.
 """
@@ -29,9 +29,12 @@ from custody.errors import FaceNotMatched
 from custody.models import Handoff
 from demo.portraits import portrait
 from ledger.models import Entry
+from shipments.actors import Actor
 from shipments.consignments import ManifestLine, Unit, create_consignment, register_party
+from shipments.declarations import amend_declaration, submit_declaration
 from shipments.epc import check_digit, sgtin_to_epc_hex
 from shipments.ingest import record_report
+from shipments.intake import PartyNamed
 from shipments.models import Consignment, Direction, Party, Reader
 from shipments.places import create_read_point, create_reader, create_site
 from shipments.simulation import plan_sightings, report_body
@@ -98,6 +101,7 @@ def make_world(photos: Path) -> World:
     juarez, el_paso = _make_places()
     elena, victor, marco = custodians = _enrol(photos, supervisor)
     _untouched, second, third = _make_shipments()
+    _declare(by=Actor(account=User.objects.get(username="representative"), person=victor.person.pk))
 
     hand_over(second, to=elena, at=juarez, by=operator)
     hand_over(second, to=victor, at=el_paso, by=operator)
@@ -114,6 +118,7 @@ def make_logins() -> list[Login]:
         (Role.SUPERVISOR, "registers and enrols people, adds shipments and readers"),
         (Role.AUDITOR, "reads the ledger and verifies it"),
         (Role.OFFICER, "sees refused handoffs, decides on faces that are on two records"),
+        (Role.REPRESENTATIVE, "declares shipments to customs, as Víctor Salas"),
         (Role.ADMINISTRATOR, "keeps accounts (/admin/), people and places"),
     ):
         password = secrets.token_urlsafe(9)
@@ -170,7 +175,11 @@ def _enrol(photos: Path, by: User) -> list[Custodian]:
         (MARCO, PersonKind.DRIVER, "obama"),
     ):
         shown = portrait(face, photos)
-        person = register_person(name=name, kind=kind, registered_by=by, consent=ConsentGiven(language="es"))
+        # Víctor declares as well, with an account that is his own.
+        account = User.objects.get(username="representative") if name == VICTOR else None
+        person = register_person(
+            name=name, kind=kind, registered_by=by, consent=ConsentGiven(language="es"), user=account
+        )
         enrol_person(person=person, photos=shown.captures, document=shown.document, enrolled_by=by)
         custodians.append(Custodian(name, _give_pin(person), person, shown.live))
     return custodians
@@ -213,6 +222,44 @@ def make_shipment(
             )
             for item in range(1, items + 1)
         ],
+    )
+
+
+def _declare(*, by: Actor) -> None:
+    """Declare each shipment for export, and amend one: the commodity code of the boards was another one."""
+    for consignment, hs, description, value in zip(
+        Consignment.objects.order_by("reference"),
+        ("8544300000", "9018900000", "8534000000"),
+        ("Wiring harnesses for cars", "Infusion pumps", "Printed circuit boards"),
+        (1_854_000, 4_212_000, 977_550),
+        strict=True,
+    ):
+        parties = {
+            role: PartyNamed(party.name, party.gln)
+            for role, party in (
+                ("declarant", consignment.consignor),
+                ("exporter", consignment.consignor),
+                ("importer", consignment.consignee),
+            )
+        }
+        item = {
+            "hs": hs,
+            "description": description,
+            "packages": consignment.manifest.count(),
+            "package_kind": "CT",
+            "gross_g": consignment.declared_gross_mass_g,
+            "value_minor": value,
+            "currency": "USD",
+            "origin": "MX",
+        }
+        told = {"kind": "export", "lrn": f"JRZ-{consignment.reference}", "items": [item]}
+        version = submit_declaration(consignment=consignment, told=told, parties=parties, by=by, attempt=uuid.uuid4())
+    amend_declaration(
+        declaration=version.declaration,
+        told={**told, "items": [item | {"hs": "8537100000", "description": "Populated circuit boards"}]},
+        parties=parties,
+        by=by,
+        attempt=uuid.uuid4(),
     )
 
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from refusals import Refusal
+from shipments.csv_table import LineFault
 from shipments.epc import (
     PC_PREFIXED,
     Epc,
@@ -34,6 +35,7 @@ from shipments.epc import (
     sscc_to_epc_hex,
 )
 from shipments.models import Consignment, LogisticUnit, ManifestItem, Party
+from shipments.references import is_eori
 
 MAX_MANIFEST_LINES = 100_000
 MAX_CODE = 200
@@ -56,7 +58,7 @@ class ManifestRefused(Refusal):
     message = _("Nothing was saved: lines of the manifest that cannot be used: %(count)s. Mend them and send it again.")
     status = 422
 
-    def __init__(self, lines: Sequence["LineFault"]) -> None:
+    def __init__(self, lines: Sequence[LineFault]) -> None:
         self.lines = tuple(lines)
         super().__init__(
             count=len(self.lines),
@@ -96,6 +98,8 @@ class ManifestLine:
     description: str = ""
     line: int = 0
     unit_sscc: str = ""
+    hs_code: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +116,8 @@ class Unit:
     bic: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LineFault:
-    line: int
-    text: str
-    code: str
-    sentence: Any
-
-
-def register_party(*, name: str, gln: str = "") -> Party:
-    """Add an organisation. :raises PartyRefused: where the name is empty or the GLN is wrong or in use"""
+def register_party(*, name: str, gln: str = "", eori: str = "") -> Party:
+    """Add an organisation. :raises PartyRefused: where the name is empty, or a number is wrong or in use"""
     name = " ".join(name.split())
     if not name:
         raise PartyRefused(name=_("The party"), problem=_("it has no name."))
@@ -133,11 +129,14 @@ def register_party(*, name: str, gln: str = "") -> Party:
             check_gln(gln)
         except KeyMalformed as error:
             raise PartyRefused(name=name, problem=str(error)) from error
+    if eori and not is_eori(eori):
+        problem = _("an EORI or a tax number has 4 to 17 letters, digits and hyphens.")
+        raise PartyRefused(name=name, problem=problem)
     try:
         with transaction.atomic():
-            return Party.objects.create(name=name, gln=gln)
+            return Party.objects.create(name=name, gln=gln, eori=eori)
     except IntegrityError as error:
-        raise PartyRefused(name=name, problem=_("another party has this GLN.")) from error
+        raise PartyRefused(name=name, problem=_("another party has this GLN or EORI.")) from error
 
 
 def parse_manifest(text: str) -> list[ManifestLine]:
@@ -223,30 +222,71 @@ def create_consignment(
                 description=description,
                 declared_gross_mass_g=declared_gross_mass_g,
             )
-            for row in rows:
-                row.consignment = consignment
-                row.save(force_insert=True)
-            by_code = _by_code(rows)
-            ManifestItem.objects.bulk_create(
-                [
-                    ManifestItem(
-                        consignment=consignment,
-                        logistic_unit=by_code.get(_unit_code(line.unit_sscc)),
-                        epc_hex=epc.hex,
-                        epc_uri=epc.uri,
-                        gtin=epc.gtin,
-                        description=line.description,
-                    )
-                    for line, epc in items
-                ],
-                batch_size=1_000,
-            )
+            _save_units(rows, consignment)
+            _store_items(consignment, items, rows)
     except IntegrityError as error:
         # Another shipment took one of these tags between the check and the insert: name the line.
         if faults := _taken(items):
             raise ManifestRefused(faults) from error
         raise ConsignmentExists(reference=reference) from error
     return consignment
+
+
+def extend_manifest(
+    *, consignment: Consignment, manifest: Sequence[ManifestLine], units: Sequence[Unit] = (), replace: bool = False
+) -> Consignment:
+    """
+    Add lines to a shipment's manifest, or put them in its place; all of them or none.
+
+    Whether a handoff has used the manifest is not known here: see :mod:`custody.manifest_changes`.
+
+    :param units: those that the shipment does not have yet
+    :param replace: the lines that were there go; its units stay
+    :raises ManifestRefused: naming each line whose EPC is malformed, twice there, or in another open shipment
+    :raises ConsignmentRefused: where a unit cannot be used
+    :raises ConsignmentExists: where an SSCC is in use
+    """
+    rows = _unit_rows(units)
+    try:
+        with transaction.atomic():
+            consignment = Consignment.objects.select_for_update(of=("self",)).get(pk=consignment.pk)
+            if replace:
+                consignment.manifest.all().delete()
+            held = [*consignment.units.all(), *rows]
+            items = _read_lines(manifest, held)
+            _save_units(rows, consignment)
+            _store_items(consignment, items, held)
+    except IntegrityError as error:
+        raise ConsignmentExists(reference=consignment.reference) from error
+    return consignment
+
+
+def _save_units(rows: Sequence[LogisticUnit], consignment: Consignment) -> None:
+    for row in rows:
+        row.consignment = consignment
+        row.save(force_insert=True)
+
+
+def _store_items(
+    consignment: Consignment, items: Sequence[tuple[ManifestLine, Epc]], units: Sequence[LogisticUnit]
+) -> None:
+    by_code = _by_code(units)
+    ManifestItem.objects.bulk_create(
+        [
+            ManifestItem(
+                consignment=consignment,
+                logistic_unit=by_code.get(_unit_code(line.unit_sscc)),
+                epc_hex=epc.hex,
+                epc_uri=epc.uri,
+                gtin=epc.gtin,
+                description=line.description,
+                hs_code=line.hs_code,
+                origin=line.origin,
+            )
+            for line, epc in items
+        ],
+        batch_size=1_000,
+    )
 
 
 def close_consignment(*, consignment: Consignment) -> Consignment:

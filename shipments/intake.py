@@ -19,6 +19,7 @@ from shipments.consignments import (
 )
 from shipments.epc import read_label
 from shipments.models import Consignment, Party
+from shipments.references import fold_reference
 
 
 class ManifestMissing(ConsignmentRefused):
@@ -28,10 +29,11 @@ class ManifestMissing(ConsignmentRefused):
 
 @dataclass(frozen=True)
 class PartyNamed:
-    """A party as typed; the GLN decides where there is one, the name otherwise."""
+    """A party as typed; the GLN decides where there is one, then the EORI, the name otherwise."""
 
     name: str
     gln: str = ""
+    eori: str = ""
 
 
 def take_in_shipment(
@@ -59,8 +61,8 @@ def take_in_shipment(
     with transaction.atomic():
         return create_consignment(
             reference=reference,
-            consignor=_on_file(consignor),
-            consignee=_on_file(consignee),
+            consignor=party_on_file(consignor),
+            consignee=party_on_file(consignee),
             description=description,
             manifest=lines,
             units=_read_units(units),
@@ -69,22 +71,32 @@ def take_in_shipment(
         )
 
 
-def _on_file(named: PartyNamed) -> Party:
-    name, gln = " ".join(named.name.split()), "".join(named.gln.split())
-    if gln:
-        known = Party.objects.filter(gln=gln).first()
+def party_on_file(named: PartyNamed) -> Party:
+    """
+    Return the party that is meant, put on file now where it is not yet.
+
+    :raises PartyRefused: where the name does not fit a number, or several parties have the name
+    """
+    name, gln, eori = " ".join(named.name.split()), "".join(named.gln.split()), fold_reference(named.eori)
+    for title, number, found in (
+        ("GLN", gln, Party.objects.filter(gln=gln)),
+        ("EORI", eori, Party.objects.filter(eori=eori)),
+    ):
+        known = found.first() if number else None
         if known is None:
-            return register_party(name=name, gln=gln)
+            continue
         if known.name.casefold() != name.casefold():
             raise PartyRefused(
                 name=name,
-                problem=_("GLN %(gln)s belongs to %(holder)s. Enter that name, or the GLN of %(name)s.")
-                % {"gln": gln, "holder": known.name, "name": name},
+                problem=_("%(title)s %(number)s belongs to %(holder)s. Enter that name, or the %(title)s of %(name)s.")
+                % {"title": title, "number": number, "holder": known.name, "name": name},
             )
         return known
-    same = list(Party.objects.filter(name__iexact=name).order_by("gln", "pk")[:2])
-    # Those without a GLN sort first: with one of them the bare name is no riddle.
-    if len(same) == 2 and same[0].gln:
+    if gln or eori:
+        return register_party(name=name, gln=gln, eori=eori)
+    same = list(Party.objects.filter(name__iexact=name).order_by("gln", "eori", "pk")[:2])
+    # Those without a number sort first: with one of them the bare name is no riddle.
+    if len(same) == 2 and (same[0].gln or same[0].eori):
         raise PartyRefused(name=name, problem=_("several parties have this name. Enter the GLN of the one meant."))
     return same[0] if same else register_party(name=name)
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from custody.api import cameras, choices, handoffs, interventions, ledger, seals, units, zones
+from custody.api import cameras, choices, declarations, handoffs, interventions, ledger, manifests, seals, units, zones
 
 urlpatterns = [
     path("receivers", choices.Receivers.as_view()),
@@ -32,6 +32,11 @@ urlpatterns = [
     path("seals/<uuid:seal_id>/check", seals.Check.as_view()),
     path("seals/<uuid:seal_id>/break", seals.Break.as_view()),
     path("seals/<uuid:seal_id>/replace", seals.Replace.as_view()),
+    path("shipments/<uuid:consignment_id>/declarations", declarations.ShipmentDeclarations.as_view()),
+    path("declarations", declarations.Declarations.as_view()),
+    path("declarations/<uuid:declaration_id>/versions", declarations.Versions.as_view()),
+    path("declarations/<uuid:declaration_id>/versions/<int:number>", declarations.Version.as_view()),
+    path("manifests", manifests.Manifests.as_view()),
     path("ledger/entries/<int:index>", ledger.EntryNote.as_view()),
     path("ledger/verifications", ledger.Verifications.as_view()),
     path("ledger/verifications/<uuid:run_id>", ledger.VerificationDetail.as_view()),

@@ -16,6 +16,7 @@ BEGINS_AT: dict[str, str] = {
     Role.AUDITOR: "ledger",
     Role.ADMINISTRATOR: "people",
     Role.WITNESS: "log-checkpoint",
+    Role.REPRESENTATIVE: "declarations",
 }
 
 

@@ -11,6 +11,8 @@ ATTACHMENT_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "reads_anchored": (("document",),),
     "read_gap": (("document",),),
     "unit_packed": (("children", "document"),),
+    "declaration": (("document",),),
+    "declaration_amended": (("document",),),
 }
 
 

@@ -7,6 +7,7 @@ evidence, and the reads beside it are an index into them.
 
 from shipments.models.anchors import ReportAnchor
 from shipments.models.consignments import Consignment, Party
+from shipments.models.declarations import Declaration, DeclarationKind, DeclarationVersion, DeclaredNumber, GoodsItem
 from shipments.models.epcis import CaptureJob, EpcisEpc, EpcisEvent, EpcisProjection, EpcisTransaction
 from shipments.models.places import Direction, ReadPoint, Site
 from shipments.models.reader_alerts import AlertCode, ReaderAlert
@@ -35,11 +36,16 @@ __all__ = [
     "Consignment",
     "CoverageGap",
     "CredentialKind",
+    "Declaration",
+    "DeclarationKind",
+    "DeclarationVersion",
+    "DeclaredNumber",
     "Direction",
     "EpcisEpc",
     "EpcisEvent",
     "EpcisProjection",
     "EpcisTransaction",
+    "GoodsItem",
     "LogisticUnit",
     "ManifestItem",
     "Party",

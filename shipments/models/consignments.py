@@ -4,6 +4,7 @@ import uuid
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 
 class Party(models.Model):
@@ -12,12 +13,14 @@ class Party(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=200)
     gln = models.CharField(max_length=13, blank=True)
+    eori = models.CharField(max_length=17, blank=True, help_text=_("EORI, or the number that its tax office gave it."))
 
     class Meta:
         ordering = ["name"]
         verbose_name_plural = "parties"
         constraints = [
             models.UniqueConstraint(fields=["gln"], condition=~models.Q(gln=""), name="party_gln_once"),
+            models.UniqueConstraint(fields=["eori"], condition=~models.Q(eori=""), name="party_eori_once"),
         ]
 
     def __str__(self) -> str:

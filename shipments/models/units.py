@@ -70,6 +70,8 @@ class ManifestItem(models.Model):
     epc_uri = models.CharField(max_length=160, db_index=True)
     gtin = models.CharField(max_length=14, blank=True)
     description = models.CharField(max_length=200, blank=True)
+    hs_code = models.CharField(max_length=10, blank=True)
+    origin = models.CharField(max_length=2, blank=True)
     tid = models.CharField(max_length=MAX_TID_DIGITS, blank=True)
     released_at = models.DateTimeField(null=True, blank=True)
 

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from accounts.access import capability_required
 from accounts.models import User
 from accounts.roles import Capability
+from ledger.models import Entry
 from refusals import Refusal
 from shipments.consignments import ManifestRefused, ShipmentUnknown, find_shipment
 from shipments.epc import EpcMalformed, decode_epc
@@ -282,6 +283,7 @@ def shipment(request: HttpRequest, consignment_id: uuid.UUID) -> HttpResponse:
             "page": page,
             "rows": [ManifestRow(item, _flags(item.epc_hex)) for item in page.object_list],
             "may_hand_off": user.may(Capability.HAND_OFF),
+            "may_import": found.closed_at is None and user.may(Capability.MANAGE_GOODS) and not _was_handed_over(found),
             "may_read_ledger": user.may(Capability.READ_LEDGER),
         },
     )
@@ -301,6 +303,12 @@ def _unit_rows(shipment: Consignment) -> list[UnitRow]:
         return UnitRow(unit, tags.get(unit.pk, 0) + sum(one.tags for one in inside), seals[unit.pk], inside)
 
     return [row(unit) for unit in nesting.directly_in(None)]
+
+
+def _was_handed_over(consignment: Consignment) -> bool:
+    """Tell whether an entry counts by the manifest: it stays as it is then."""
+    kinds = ("handoff", "handoff_refused")
+    return Entry.objects.filter(subject=consignment.pk.urn, kind__in=kinds).exists()
 
 
 def _flags(epc_hex: str) -> list[str]:

@@ -31,6 +31,8 @@ const ATTACHMENT_FIELDS = new Map(Object.entries({
   reads_anchored: [["document"]],
   read_gap: [["document"]],
   unit_packed: [["children", "document"]],
+  declaration: [["document"]],
+  declaration_amended: [["document"]],
 }));
 
 /**
