@@ -218,7 +218,7 @@ def make_shipment(
             ManifestLine(
                 epc=sgtin_to_epc_hex(gtin, 1000 * number + item, len(PREFIX)),
                 description=f"{description}, carton {item}",
-                unit_sscc=sscc,
+                unit=sscc,
             )
             for item in range(1, items + 1)
         ],

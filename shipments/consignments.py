@@ -91,13 +91,13 @@ class ManifestLine:
     """
     One expected tag. ``line`` counts from 1 and is what a report of faults names.
 
-    ``unit_sscc`` names the unit that holds it, by its SSCC, GRAI or container code.
+    ``unit`` names the unit that holds it, by its SSCC, GRAI or container code.
     """
 
     epc: str
     description: str = ""
     line: int = 0
-    unit_sscc: str = ""
+    unit: str = ""
     hs_code: str = ""
     origin: str = ""
 
@@ -176,7 +176,7 @@ def parse_manifest(text: str) -> list[ManifestLine]:
                 )
             )
             continue
-        lines.append(ManifestLine(epc=epc, description=description, line=number, unit_sscc=unit))
+        lines.append(ManifestLine(epc=epc, description=description, line=number, unit=unit))
     if faults:
         raise ManifestRefused(faults)
     return lines
@@ -275,7 +275,7 @@ def _store_items(
         [
             ManifestItem(
                 consignment=consignment,
-                logistic_unit=by_code.get(_unit_code(line.unit_sscc)),
+                logistic_unit=by_code.get(_unit_code(line.unit)),
                 epc_hex=epc.hex,
                 epc_uri=epc.uri,
                 gtin=epc.gtin,
@@ -489,8 +489,8 @@ def _read_lines(manifest: Sequence[ManifestLine], units: Sequence[LogisticUnit])
         elif epc.hex in first_line:
             sentence = _("This tag is on line %(line)s already.") % {"line": first_line[epc.hex]}
             faults.append(LineFault(number, epc.hex, "tag_twice", sentence))
-        elif line.unit_sscc and _unit_code(line.unit_sscc) not in unit_codes:
-            sentence = _("%(code)s is none of this shipment’s units.") % {"code": _printable(line.unit_sscc)}
+        elif line.unit and _unit_code(line.unit) not in unit_codes:
+            sentence = _("%(code)s is none of this shipment’s units.") % {"code": _printable(line.unit)}
             faults.append(LineFault(number, epc.hex, "unit_unknown", sentence))
         elif len(line.description) > 200 or not line.description.isprintable():
             sentence = _("The description has more than 200 characters, or some that cannot be printed.")

@@ -8,6 +8,7 @@ All of it is taken or nothing is; a check says what would happen and leaves noth
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,16 +31,15 @@ from shipments.csv_table import EXCERPT, LineFault, Row, TableRefused, read_tabl
 from shipments.epc import (
     EpcMalformed,
     KeyMalformed,
-    check_digit,
+    check_bic,
+    check_grai,
     check_gtin,
     check_sscc,
     decode_epc,
-    fold_epc,
     sgtin_to_epc_hex,
 )
 from shipments.intake import ManifestMissing, PartyNamed, party_on_file
-from shipments.iso6346 import check_digit_holds, is_container_number
-from shipments.models import Consignment, LogisticUnit, ManifestItem
+from shipments.models import Consignment, LogisticUnit
 from shipments.references import fold_reference
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -56,9 +56,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """The columns of a manifest, and the names that a header may give them in English and Spanish."""
 
+_CHECKS = {"sscc": check_sscc, "grai": check_grai, "bic": check_bic}
 _LABEL = re.compile(r"\(00\)", re.ASCII)
-# GS1 General Specifications, section 3.3.3: a leading zero, 13 digits, up to 16 characters of serial.
-_GRAI = re.compile(r"0?([0-9]{13})([!-Z_a-z]{1,16})", re.ASCII)
 _SERIAL = re.compile(r"0|[1-9][0-9]{0,11}", re.ASCII)
 _ONE = re.compile(r"0*1(?:[.,]0+)?", re.ASCII)
 _LOOKED_UP_AT_ONCE = 500
@@ -159,7 +158,7 @@ def import_manifest(*, manifest: ReadManifest, shipment: NewShipment, check_only
             mrn=shipment.mrn,
             declared_gross_mass_g=shipment.declared_gross_mass_g,
             manifest=manifest.lines,
-            units=[Unit(sscc=code) for kind, code in new_units if kind == "sscc"],
+            units=[_new_unit(kind, code) for kind, code in new_units],
         )
 
     return _import(manifest, store, None, check_only)
@@ -177,7 +176,7 @@ def change_manifest(
     """
 
     def store(new_units: Sequence[tuple[str, str]]) -> Consignment:
-        units = [Unit(sscc=code) for kind, code in new_units if kind == "sscc"]
+        units = [_new_unit(kind, code) for kind, code in new_units]
         return extend_manifest(consignment=consignment, manifest=manifest.lines, units=units, replace=replace)
 
     return _import(manifest, store, consignment, check_only)
@@ -198,7 +197,6 @@ def _import(
     try:
         with transaction.atomic():
             stored = store(new_units)
-            _hang_on_units(stored, manifest, new_units, own)
             if faults or check_only:
                 # Stored all the same, and undone: what the database alone finds out is told too.
                 transaction.set_rollback(True)
@@ -223,7 +221,8 @@ def _units_on_file(manifest: ReadManifest, consignment: Consignment | None) -> d
         codes = sorted({code for one, code in manifest.units.values() if one == kind})
         for start in range(0, len(codes), _LOOKED_UP_AT_ONCE):
             batch = codes[start : start + _LOOKED_UP_AT_ONCE]
-            for unit in LogisticUnit.objects.filter(**{f"{kind}__in": batch}).select_related("consignment"):
+            standing = LogisticUnit.objects.filter(released_at__isnull=True, **{f"{kind}__in": batch})
+            for unit in standing.select_related("consignment"):
                 named = (kind, getattr(unit, kind))
                 if consignment is not None and unit.consignment_id == consignment.pk:
                     own[named] = unit
@@ -241,27 +240,10 @@ def _units_on_file(manifest: ReadManifest, consignment: Consignment | None) -> d
     return own
 
 
-def _hang_on_units(
-    consignment: Consignment,
-    manifest: ReadManifest,
-    new_units: Sequence[tuple[str, str]],
-    own: Mapping[tuple[str, str], LogisticUnit],
-) -> None:
-    """Put the items of crates and containers on their units; a pallet's are there already, by its SSCC."""
-    units = {named: unit for named, unit in own.items() if named[0] != "sscc"}
-    for kind, code in new_units:
-        if kind != "sscc":
-            units[kind, code] = LogisticUnit.objects.create(consignment=consignment, **{kind: code})
-    on_unit: dict[tuple[str, str], list[str]] = {}
-    if units:
-        for line in manifest.lines:
-            named = manifest.units.get(line.line)
-            if named in units:
-                on_unit.setdefault(named, []).append(fold_epc(line.epc))
-    for named, tags in on_unit.items():
-        for start in range(0, len(tags), _LOOKED_UP_AT_ONCE):
-            batch = tags[start : start + _LOOKED_UP_AT_ONCE]
-            ManifestItem.objects.filter(consignment=consignment, epc_hex__in=batch).update(logistic_unit=units[named])
+def _new_unit(kind: str, code: str) -> Unit:
+    return Unit(
+        sscc=code if kind == "sscc" else "", grai=code if kind == "grai" else "", bic=code if kind == "bic" else ""
+    )
 
 
 # One line -----------------------------------------------------------------------------------------------------------
@@ -282,7 +264,7 @@ def _read_rows(rows: Iterable[Row], prefix_length: int | None) -> ReadManifest:
                 epc=_tag(row.cells, prefix_length),
                 description=row.cells.get("description", ""),
                 line=row.line,
-                unit_sscc=unit[1] if unit and unit[0] == "sscc" else "",
+                unit=unit[1] if unit else "",
                 hs_code=_hs(row.cells),
                 origin=_origin(row.cells),
             )
@@ -360,26 +342,17 @@ def _unit(cells: Mapping[str, str]) -> tuple[str, str] | None:
     if len(named) > 1:
         sentence = _("An item is on one unit: give its SSCC, its GRAI or its container number, not several.")
         raise _LineRefused(" ".join(code for _kind, code in named), "several_units", sentence)
-    code = fold_reference(_LABEL.sub("", text)) if kind != "grai" else "".join(text.split())
-    if kind == "sscc":
-        try:
-            check_sscc(code)
-        except KeyMalformed as error:
-            raise _LineRefused(text, "sscc_malformed", str(error)) from error
-    elif kind == "bic":
-        if not is_container_number(code) or not check_digit_holds(code):
-            sentence = _(
-                "This is no container number after ISO 6346: four letters, the last one U, J or Z, and seven digits, "
-                "of which the last one checks the others."
-            )
-            raise _LineRefused(text, "container_malformed", sentence)
+    if kind == "grai":
+        # As it is printed under the bars, it may lack the filling zero of AI (8003).
+        code = "".join(text.split())
+        with suppress(KeyMalformed):
+            return kind, check_grai(f"0{code}")
     else:
-        found = _GRAI.fullmatch(code)
-        if found is None or check_digit(found[1][:-1]) != found[1][-1]:
-            sentence = _("This is no GRAI: 0, then 13 digits of which the last one checks the others, then a serial.")
-            raise _LineRefused(text, "grai_malformed", sentence)
-        code = f"0{found[1]}{found[2]}"
-    return kind, code
+        code = fold_reference(_LABEL.sub("", text))
+    try:
+        return kind, _CHECKS[kind](code)
+    except KeyMalformed as error:
+        raise _LineRefused(text, f"{kind}_malformed", str(error)) from error
 
 
 def _hs(cells: Mapping[str, str]) -> str:

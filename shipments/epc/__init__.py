@@ -37,7 +37,6 @@ from shipments.epc.keys import (
     check_grai,
     check_gtin,
     check_sscc,
-    iso6346_check_digit,
 )
 from shipments.epc.labels import Named, read_label, sgtin_uris, sscc_of_uri
 
@@ -68,7 +67,6 @@ __all__ = [
     "fold_epc",
     "gln_to_sgln_uri",
     "grai_to_epc_hex",
-    "iso6346_check_digit",
     "read_label",
     "sgtin_plus_to_epc_hex",
     "sgtin_to_epc_hex",

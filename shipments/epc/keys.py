@@ -2,12 +2,12 @@
 
 import re
 
+from shipments import iso6346
+
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
 # GS1 General Specifications figure 7.11-1: what a serial may be written in.
 _SERIAL = re.compile(r"[!-\"%-/0-9:-?A-Z_a-z]*", re.ASCII)
 _MAX_GRAI_SERIAL = 16
-# ISO 6346: owner code, equipment category (freight container, its equipment, trailer or chassis), serial, check digit.
-_BIC = re.compile(r"[A-Z]{3}[UJZ][0-9]{7}", re.ASCII)
 
 
 class KeyMalformed(ValueError):
@@ -60,20 +60,12 @@ def check_bic(bic: str) -> str:
 
     :raises KeyMalformed:
     """
-    if not _BIC.fullmatch(bic):
+    if not iso6346.is_container_number(bic):
         raise KeyMalformed(f"Container code {bic[:40]!r}: expected three letters, U, J or Z, and seven digits.")
-    expected = iso6346_check_digit(bic[:10])
+    expected = iso6346.check_digit(bic[:10])
     if bic[10] != expected:
         raise KeyMalformed(f"Container code {bic}: check digit {bic[10]}, expected {expected}.")
     return bic
-
-
-def iso6346_check_digit(code: str) -> str:
-    """Return the check digit of the four letters and six digits of a container's code."""
-    # Letters count from 10 and skip the multiples of 11, so that the remainder tells them apart.
-    values = {letter: 10 + place + (place + 9) // 10 for place, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ")}
-    summed = sum((values.get(letter) or int(letter)) << place for place, letter in enumerate(code))
-    return str(summed % 11 % 10)
 
 
 def check_prefix_length(length: int) -> None:

@@ -66,7 +66,7 @@ class Gate:
             units=[Unit(sscc=sscc, company_prefix_length=7) for sscc in ssccs],
             manifest=[
                 ManifestLine(
-                    epc=item_epc(serial), description=f"Box {serial}", unit_sscc=ssccs[0] if ssccs and place < 4 else ""
+                    epc=item_epc(serial), description=f"Box {serial}", unit=ssccs[0] if ssccs and place < 4 else ""
                 )
                 for place, serial in enumerate(serials)
             ],

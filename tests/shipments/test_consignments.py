@@ -163,7 +163,7 @@ def test_a_manifest_as_typed_or_exported() -> None:
     text = f'\ufeff{item_epc(1)}\r\n  {item_epc(2)} , "Harness, left",{SSCC}\r\n{item_epc(3)},\n'
     assert parse_manifest(text) == [
         ManifestLine(epc=item_epc(1), line=1),
-        ManifestLine(epc=item_epc(2), description="Harness, left", line=2, unit_sscc=SSCC),
+        ManifestLine(epc=item_epc(2), description="Harness, left", line=2, unit=SSCC),
         ManifestLine(epc=item_epc(3), line=3),
     ]
 
@@ -186,7 +186,7 @@ def test_a_manifest_without_end_is_refused() -> None:
 
 def test_items_lie_on_the_pallet_that_their_line_names() -> None:
     made = make(
-        manifest=[ManifestLine(epc=item_epc(901), unit_sscc=OTHER_SSCC), ManifestLine(epc=item_epc(902))],
+        manifest=[ManifestLine(epc=item_epc(901), unit=OTHER_SSCC), ManifestLine(epc=item_epc(902))],
         units=[Unit(sscc=OTHER_SSCC)],
     )
     assert [item.logistic_unit and item.logistic_unit.sscc for item in made.manifest.all()] == [OTHER_SSCC, None]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from shipments import iso6346
 from shipments.epc import (
     EpcMalformed,
     KeyMalformed,
@@ -21,7 +22,6 @@ from shipments.epc import (
     fold_epc,
     gln_to_sgln_uri,
     grai_to_epc_hex,
-    iso6346_check_digit,
     read_label,
     sgtin_plus_to_epc_hex,
     sgtin_to_epc_hex,
@@ -428,7 +428,7 @@ def test_the_uris_of_a_gtin_and_serial_hold_the_one_that_a_tag_gives() -> None:
 
 @pytest.mark.parametrize(("code", "digit"), [("CSQU305438", "3"), ("MSKU123456", "5"), ("TEXU307007", "9")])
 def test_container_codes_have_the_check_digit_of_iso_6346(code: str, digit: str) -> None:
-    assert iso6346_check_digit(code) == digit
+    assert iso6346.check_digit(code) == digit
     assert check_bic(code + digit) == code + digit
 
 
@@ -437,7 +437,7 @@ def test_a_remainder_of_ten_is_written_as_zero() -> None:
     codes = [f"CSQU{number:06d}" for number in range(100)]
     tens = [code for code in codes if _remainder(code) == 10]
     assert tens
-    assert {iso6346_check_digit(code) for code in tens} == {"0"}
+    assert {iso6346.check_digit(code) for code in tens} == {"0"}
 
 
 def _remainder(code: str) -> int:

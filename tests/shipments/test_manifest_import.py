@@ -105,7 +105,7 @@ def test_every_line_that_cannot_be_used_is_named_at_once(db: None, shipment: Con
         (7, "quantity_not_one"),
         (8, "sscc_malformed"),
         (9, "grai_malformed"),
-        (10, "container_malformed"),
+        (10, "bic_malformed"),
         (11, "hs_malformed"),
         (12, "country_unknown"),
         (13, "several_units"),

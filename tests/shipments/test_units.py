@@ -296,7 +296,7 @@ def test_a_manifest_names_its_units_by_any_code(operator) -> None:
     held = {item.epc_hex: item.logistic_unit.code for item in made.manifest.select_related("logistic_unit")}
     assert held == {item_epc(70): GRAI, item_epc(71): BIC, item_epc(72): SSCC}
     with pytest.raises(ManifestRefused) as refusal:
-        _shipment("LRD-4001", [ManifestLine(epc=item_epc(80), unit_sscc=OTHER_GRAI)], [])
+        _shipment("LRD-4001", [ManifestLine(epc=item_epc(80), unit=OTHER_GRAI)], [])
     assert [line.code for line in refusal.value.lines] == ["unit_unknown"]
 
 
