@@ -19,6 +19,7 @@ class Capability(StrEnum):
     HAND_OFF = "hand_off"
     SEE_GOODS = "see_goods"
     MANAGE_GOODS = "manage_goods"
+    CAPTURE_EVENTS = "capture_events"
     SEE_PEOPLE = "see_people"
     MANAGE_PEOPLE = "manage_people"
     READ_LEDGER = "read_ledger"
@@ -40,6 +41,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.HAND_OFF,
             Capability.SEE_GOODS,
             Capability.MANAGE_GOODS,
+            Capability.CAPTURE_EVENTS,
             Capability.SEE_PEOPLE,
             Capability.MANAGE_PEOPLE,
             Capability.SEE_REFUSALS,
@@ -76,6 +78,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
         {
             Capability.SEE_GOODS,
             Capability.MANAGE_GOODS,
+            Capability.CAPTURE_EVENTS,
             Capability.SEE_PEOPLE,
             Capability.MANAGE_PEOPLE,
             Capability.ERASE_PEOPLE,

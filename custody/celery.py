@@ -31,7 +31,7 @@ app.config_from_object(
         },
     }
 )
-app.autodiscover_tasks(["ledger"])
+app.autodiscover_tasks(["ledger", "shipments.epcis"])
 
 
 @worker_process_init.connect

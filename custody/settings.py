@@ -119,7 +119,11 @@ LEDGER_OPEN_ENTRIES = os.environ.get("LEDGER_OPEN_ENTRIES") == "1"
 # What opens the commitments that entries hold, where somebody who may discloses one.
 LEDGER_OPENERS = ("biometrics.disclosure.open_evidence_commitment",)
 # What other apps have done in a sweep: a name, a function without arguments, and after how many seconds again.
-LEDGER_SWEEP_PARTS = (("retention", "biometrics.retention.purge_due", 300),)
+LEDGER_SWEEP_PARTS = (
+    ("retention", "biometrics.retention.purge_due", 300),
+    ("epcis_captures", "shipments.epcis.capture.work_waiting", 5),
+    ("epcis_events", "custody.epcis_projection.project_new", 5),
+)
 # How often, in seconds, what is due is done: sealing what a crash left, asking witnesses, timestamps, epochs.
 LEDGER_SWEEP_EVERY = int(os.environ.get("LEDGER_SWEEP_EVERY", 10))
 

@@ -8,6 +8,7 @@ urlpatterns = [
     path("api/v1/", include("shipments.api_urls")),
     path("api/v1/", include("biometrics.api.urls")),
     path("api/v1/", include("custody.api.urls")),
+    path("epcis/v2/", include("shipments.epcis.urls")),
     path("log/", include("ledger.urls")),
     path("login/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", auth_views.LogoutView.as_view(), name="logout"),

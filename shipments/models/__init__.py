@@ -6,6 +6,7 @@ evidence, and the reads beside it are an index into them.
 """
 
 from shipments.models.consignments import Consignment, Party
+from shipments.models.epcis import CaptureJob, EpcisEpc, EpcisEvent, EpcisProjection, EpcisTransaction
 from shipments.models.places import Direction, ReadPoint, Site
 from shipments.models.readers import Reader, ReaderCredential
 from shipments.models.reports import NO_ANTENNA, NO_EVENT_NUMBER, CoverageGap, QuarantinedEvent, RawReport, TagRead
@@ -15,9 +16,14 @@ from shipments.models.units import LogisticUnit, ManifestItem
 __all__ = [
     "NO_ANTENNA",
     "NO_EVENT_NUMBER",
+    "CaptureJob",
     "Consignment",
     "CoverageGap",
     "Direction",
+    "EpcisEpc",
+    "EpcisEvent",
+    "EpcisProjection",
+    "EpcisTransaction",
     "LogisticUnit",
     "ManifestItem",
     "Party",
