@@ -282,7 +282,12 @@ def _standard_terms() -> frozenset[str]:
 
 def _faults(validator: Any, value: Any, first: Collection[Fault]) -> list[Fault]:
     found = [*first][:MAX_ERRORS]
-    return found + [_tell(error) for error in islice(validator.iter_errors(value), MAX_ERRORS - len(found))]
+    for error in islice(validator.iter_errors(value), MAX_ERRORS - len(found)):
+        fault = _tell(error)
+        # An alternative that fails for what was told already says it again in other words.
+        if not (error.context and fault.pointer and any(fault.pointer == one.pointer for one in found)):
+            found.append(fault)
+    return found
 
 
 def _tell(error: ValidationError) -> Fault:

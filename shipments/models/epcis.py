@@ -4,7 +4,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
-from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 MAX_URI = 1_000
@@ -32,7 +32,7 @@ class CaptureJob(models.Model):
     body = models.BinaryField()
     sha256 = models.CharField(max_length=64)
     error_behaviour = models.CharField(max_length=8, choices=ErrorBehaviour.choices, default=ErrorBehaviour.ROLLBACK)
-    created_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(default=timezone.now)
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
     claim = models.UUIDField(null=True, blank=True)
     claimed_at = models.DateTimeField(null=True, blank=True)

@@ -62,7 +62,13 @@ AGGREGATION = event(
     childQuantityList=[{"epcClass": "urn:epc:idpat:sgtin:0614141.812345.*", "quantity": 12.50, "uom": "KGM"}],
 )
 ASSOCIATION = event(
-    22, type="AssociationEvent", epcList=None, action="ADD", bizStep="assembling", parentID=SSCC_LINK, childEPCs=[item(3)]
+    22,
+    type="AssociationEvent",
+    epcList=None,
+    action="ADD",
+    bizStep="assembling",
+    parentID=SSCC_LINK,
+    childEPCs=[item(3)],
 )
 TRANSACTION = event(23, type="TransactionEvent", action="ADD", bizStep="shipping", parentID=SSCC_LINK)
 TRANSFORMATION = event(
@@ -137,6 +143,9 @@ INVALID = {
     "nothing that was seen": (event(epcList=None), ""),
     "an identifier that is no URI": (event(eventID="1"), "/eventID"),
     "an identifier too long to keep": (event(eventID="urn:x:" + "1" * 1000), "/eventID"),
-    "a quantity in words": (event(quantityList=[{"epcClass": item(1), "quantity": "three"}]), "/quantityList/0/quantity"),
+    "a quantity in words": (
+        event(quantityList=[{"epcClass": item(1), "quantity": "three"}]),
+        "/quantityList/0/quantity",
+    ),
     "a context that renames a term": (event(**{"@context": [{"epcList": "https://x.example/"}]}), "/@context"),
 }

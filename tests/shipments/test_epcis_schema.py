@@ -92,7 +92,9 @@ def test_no_context_and_no_schema_is_fetched(monkeypatch):
 
 def test_the_vendored_files_are_those_that_are_written_down():
     folder = schema.SCHEMA_FILE.parent
-    written = dict(re.findall(r"^\| `(\S+)` .*`([0-9a-f]{64})` \|$", (folder / "VENDORED.md").read_text(), re.MULTILINE))
+    written = dict(
+        re.findall(r"^\| `(\S+)` .*`([0-9a-f]{64})` \|$", (folder / "VENDORED.md").read_text(), re.MULTILINE)
+    )
     assert set(written) == {"EPCISDocument.schema.json", "LICENSE"}
     for name, digest in written.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
