@@ -39,6 +39,8 @@ def export_entry(entry: Entry, verifiers: tuple[Verifier, ...]) -> Event | None:
 
     :raises NotExported: if the note does not hold, an attachment is not what it names, or the body's shape is unknown
     """
+    if not verifiers:
+        raise NotExported(entry.index, "the log's verifier key is not at hand")
     if fault := first_fault(entry, verifiers):
         raise NotExported(entry.index, fault)
     try:

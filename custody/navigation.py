@@ -22,6 +22,7 @@ GROUPS = (
         (
             (_("Shipments"), "shipments", "package", (Capability.SEE_GOODS,)),
             (_("Places"), "places", "building-warehouse", (Capability.MANAGE_GOODS,)),
+            ("EPCIS", "captures", "upload", (Capability.CAPTURE_EVENTS,)),
         ),
     ),
     (

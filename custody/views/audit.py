@@ -30,7 +30,8 @@ from ledger.errors import AttachmentChanged
 from ledger.models import Attachment, Checkpoint, Entry, LogHead, Statement
 from ledger.tlog.merkle import leaf_hash
 from shipments.consignments import ShipmentUnknown, find_shipment
-from shipments.models import Consignment
+from shipments.epcis.api import address_of
+from shipments.models import Consignment, EpcisEvent
 
 PAGE_SIZE = 50
 # Shorter prefixes would match by chance, and look like entry numbers.
@@ -107,6 +108,7 @@ def entry(request: HttpRequest, index: int) -> HttpResponse:
             "subject_size": of_subject.count(),
             "may_verify": cast(User, request.user).may(Capability.VERIFY_LEDGER),
             "shipment": _consignment_of(row),
+            "epcis_event": _event_address(row),
         },
     )
 
@@ -124,6 +126,12 @@ def _missing_entry(request: HttpRequest, index: int) -> HttpResponse:
         "after": Entry.objects.filter(index__gt=index).order_by("index").first(),
     }
     return render(request, "custody/entry_missing.html", context, status=404)
+
+
+def _event_address(row: Entry) -> str:
+    """Where the entry's EPCIS event is answered; empty where its kind has none, or it was not made yet."""
+    event_id = EpcisEvent.objects.filter(entry_index=row.index).values_list("event_id", flat=True).first()
+    return address_of(event_id) if event_id else ""
 
 
 def _consignment_of(row: Entry) -> Consignment | None:

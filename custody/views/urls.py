@@ -1,6 +1,6 @@
 from django.urls import path
 
-from custody.views import audit, browser_verification, handoffs, home, opening, refusals, verification
+from custody.views import audit, browser_verification, epcis, handoffs, home, opening, refusals, verification
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -24,5 +24,6 @@ urlpatterns = [
     path("ledger/verification/in-browser/", browser_verification.verify_in_browser, name="verify_in_browser"),
     path("ledger/verification/<uuid:run_id>/progress/", verification.progress, name="verification_progress"),
     path("ledger/verification/<uuid:run_id>/cancel/", verification.cancel, name="verification_cancel"),
+    path("shipments/<uuid:consignment_id>/epcis", epcis.shipment_document, name="shipment_epcis"),
     path("shipments/<uuid:consignment_id>/timeline/", audit.shipment_timeline, name="shipment_timeline"),
 ]

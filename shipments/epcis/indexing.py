@@ -54,6 +54,8 @@ def index_event(event: dict[str, Any], *, record_time: datetime, **known: Any) -
     :param event: with an eventID
     :param known: the row's own columns: origin, and job and position, or entry_index
     """
+    # To the millisecond, as it is answered: whoever asks from there on misses nothing and meets nothing twice.
+    record_time = record_time.replace(microsecond=record_time.microsecond // 1000 * 1000)
     answered = event | {"recordTime": format_time(record_time)}
     indexed = Indexed(
         EpcisEvent(

@@ -8,133 +8,225 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('shipments', '0002_units_nest'),
+        ("shipments", "0002_units_nest"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='CaptureJob',
+            name="CaptureJob",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('body', models.BinaryField()),
-                ('sha256', models.CharField(max_length=64)),
-                ('error_behaviour', models.CharField(choices=[('rollback', 'All or nothing'), ('proceed', 'What can be kept')], default='rollback', max_length=8)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('running', 'Running'), ('finished', 'Finished')], default='waiting', max_length=8)),
-                ('claim', models.UUIDField(blank=True, null=True)),
-                ('claimed_at', models.DateTimeField(blank=True, null=True)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('success', models.BooleanField(blank=True, null=True)),
-                ('events', models.PositiveIntegerField(default=0, help_text='How many the document holds.')),
-                ('done_events', models.PositiveIntegerField(default=0)),
-                ('stored_events', models.PositiveIntegerField(default=0)),
-                ('errors', models.JSONField(blank=True, default=list, help_text='The first twenty.')),
-                ('refused_events', models.PositiveIntegerField(default=0)),
-                ('captured_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("body", models.BinaryField()),
+                ("sha256", models.CharField(max_length=64)),
+                (
+                    "error_behaviour",
+                    models.CharField(
+                        choices=[("rollback", "All or nothing"), ("proceed", "What can be kept")],
+                        default="rollback",
+                        max_length=8,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("waiting", "Waiting"), ("running", "Running"), ("finished", "Finished")],
+                        default="waiting",
+                        max_length=8,
+                    ),
+                ),
+                ("claim", models.UUIDField(blank=True, null=True)),
+                ("claimed_at", models.DateTimeField(blank=True, null=True)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("success", models.BooleanField(blank=True, null=True)),
+                ("events", models.PositiveIntegerField(default=0, help_text="How many the document holds.")),
+                ("done_events", models.PositiveIntegerField(default=0)),
+                ("stored_events", models.PositiveIntegerField(default=0)),
+                ("errors", models.JSONField(blank=True, default=list, help_text="The first twenty.")),
+                ("refused_events", models.PositiveIntegerField(default=0)),
+                (
+                    "captured_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at', '-id'],
+                "ordering": ["-created_at", "-id"],
             },
         ),
         migrations.CreateModel(
-            name='EpcisEvent',
+            name="EpcisEvent",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('origin', models.CharField(choices=[('captured', 'Captured'), ('own', 'Own')], max_length=8)),
-                ('position', models.PositiveIntegerField(default=0, help_text="Counted from 0 within the job's document.")),
-                ('entry_index', models.BigIntegerField(blank=True, null=True, unique=True)),
-                ('document', models.TextField()),
-                ('event_id', models.CharField(max_length=1000)),
-                ('is_error', models.BooleanField(default=False, help_text='It declares the event of its eventID to be in error.')),
-                ('type', models.CharField(max_length=1000)),
-                ('action', models.CharField(blank=True, max_length=16)),
-                ('biz_step', models.CharField(blank=True, db_index=True, max_length=1000)),
-                ('disposition', models.CharField(blank=True, max_length=1000)),
-                ('read_point', models.CharField(blank=True, db_index=True, max_length=1000)),
-                ('biz_location', models.CharField(blank=True, db_index=True, max_length=1000)),
-                ('event_time', models.DateTimeField()),
-                ('event_time_zone_offset', models.CharField(max_length=6)),
-                ('record_time', models.DateTimeField()),
-                ('job', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='stored', to='shipments.capturejob')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("origin", models.CharField(choices=[("captured", "Captured"), ("own", "Own")], max_length=8)),
+                (
+                    "position",
+                    models.PositiveIntegerField(default=0, help_text="Counted from 0 within the job's document."),
+                ),
+                ("entry_index", models.BigIntegerField(blank=True, null=True, unique=True)),
+                ("document", models.TextField()),
+                ("event_id", models.CharField(max_length=1000)),
+                (
+                    "is_error",
+                    models.BooleanField(
+                        default=False, help_text="It declares the event of its eventID to be in error."
+                    ),
+                ),
+                ("type", models.CharField(max_length=1000)),
+                ("action", models.CharField(blank=True, max_length=16)),
+                ("biz_step", models.CharField(blank=True, db_index=True, max_length=1000)),
+                ("disposition", models.CharField(blank=True, max_length=1000)),
+                ("read_point", models.CharField(blank=True, db_index=True, max_length=1000)),
+                ("biz_location", models.CharField(blank=True, db_index=True, max_length=1000)),
+                ("event_time", models.DateTimeField()),
+                ("event_time_zone_offset", models.CharField(max_length=6)),
+                ("record_time", models.DateTimeField()),
+                (
+                    "job",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="stored",
+                        to="shipments.capturejob",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-event_time', '-id'],
+                "ordering": ["-event_time", "-id"],
             },
         ),
         migrations.CreateModel(
-            name='EpcisEpc',
+            name="EpcisEpc",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('role', models.CharField(choices=[('epc', 'Object'), ('parent', 'Parent'), ('child', 'Child'), ('input', 'Input'), ('output', 'Output')], max_length=6)),
-                ('value', models.CharField(db_index=True, max_length=1000)),
-                ('event', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='epcs', to='shipments.epcisevent')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("epc", "Object"),
+                            ("parent", "Parent"),
+                            ("child", "Child"),
+                            ("input", "Input"),
+                            ("output", "Output"),
+                        ],
+                        max_length=6,
+                    ),
+                ),
+                ("value", models.CharField(db_index=True, max_length=1000)),
+                (
+                    "event",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="epcs",
+                        to="shipments.epcisevent",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='EpcisProjection',
+            name="EpcisProjection",
             fields=[
-                ('id', models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('next_index', models.BigIntegerField(default=0)),
+                ("id", models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ("next_index", models.BigIntegerField(default=0)),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='projection_is_one_row')],
+                "constraints": [models.CheckConstraint(condition=models.Q(("id", 1)), name="projection_is_one_row")],
             },
         ),
         migrations.CreateModel(
-            name='EpcisTransaction',
+            name="EpcisTransaction",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('type', models.CharField(blank=True, max_length=1000)),
-                ('value', models.CharField(db_index=True, max_length=1000)),
-                ('event', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='transactions', to='shipments.epcisevent')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("type", models.CharField(blank=True, max_length=1000)),
+                ("value", models.CharField(db_index=True, max_length=1000)),
+                (
+                    "event",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="transactions",
+                        to="shipments.epcisevent",
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='capturejob',
-            index=models.Index(condition=models.Q(('state', 'finished'), _negated=True), fields=['created_at'], name='capture_unfinished'),
+            model_name="capturejob",
+            index=models.Index(
+                condition=models.Q(("state", "finished"), _negated=True),
+                fields=["created_at"],
+                name="capture_unfinished",
+            ),
         ),
         migrations.AddIndex(
-            model_name='capturejob',
-            index=models.Index(fields=['-created_at', '-id'], name='capture_newest'),
+            model_name="capturejob",
+            index=models.Index(fields=["-created_at", "-id"], name="capture_newest"),
         ),
         migrations.AddConstraint(
-            model_name='capturejob',
-            constraint=models.UniqueConstraint(condition=models.Q(('success', True), ('success__isnull', True), _connector='OR'), fields=('sha256',), name='capture_once_per_digest'),
+            model_name="capturejob",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("success", True), ("success__isnull", True), _connector="OR"),
+                fields=("sha256",),
+                name="capture_once_per_digest",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='capturejob',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('state', 'finished'), ('success__isnull', False)), models.Q(models.Q(('state', 'finished'), _negated=True), ('finished_at__isnull', True), ('success__isnull', True)), _connector='OR'), name='capture_finished_with_its_outcome'),
+            model_name="capturejob",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("finished_at__isnull", False), ("state", "finished"), ("success__isnull", False)),
+                    models.Q(
+                        models.Q(("state", "finished"), _negated=True),
+                        ("finished_at__isnull", True),
+                        ("success__isnull", True),
+                    ),
+                    _connector="OR",
+                ),
+                name="capture_finished_with_its_outcome",
+            ),
         ),
         migrations.AddIndex(
-            model_name='epcisevent',
-            index=models.Index(fields=['event_time', 'id'], name='event_by_time'),
+            model_name="epcisevent",
+            index=models.Index(fields=["event_time", "id"], name="event_by_time"),
         ),
         migrations.AddIndex(
-            model_name='epcisevent',
-            index=models.Index(fields=['record_time', 'id'], name='event_by_record_time'),
+            model_name="epcisevent",
+            index=models.Index(fields=["record_time", "id"], name="event_by_record_time"),
         ),
         migrations.AddConstraint(
-            model_name='epcisevent',
-            constraint=models.UniqueConstraint(fields=('event_id', 'is_error', 'origin'), name='event_once'),
+            model_name="epcisevent",
+            constraint=models.UniqueConstraint(fields=("event_id", "is_error", "origin"), name="event_once"),
         ),
         migrations.AddConstraint(
-            model_name='epcisevent',
-            constraint=models.UniqueConstraint(condition=models.Q(('job__isnull', False)), fields=('job', 'position'), name='event_once_per_position'),
+            model_name="epcisevent",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("job__isnull", False)), fields=("job", "position"), name="event_once_per_position"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='epcisevent',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('entry_index__isnull', True), ('job__isnull', False), ('origin', 'captured')), models.Q(('entry_index__isnull', False), ('job__isnull', True), ('origin', 'own')), _connector='OR'), name='event_captured_or_own'),
+            model_name="epcisevent",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("entry_index__isnull", True), ("job__isnull", False), ("origin", "captured")),
+                    models.Q(("entry_index__isnull", False), ("job__isnull", True), ("origin", "own")),
+                    _connector="OR",
+                ),
+                name="event_captured_or_own",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='epcisepc',
-            constraint=models.UniqueConstraint(fields=('event', 'role', 'value'), name='epc_once_per_event'),
+            model_name="epcisepc",
+            constraint=models.UniqueConstraint(fields=("event", "role", "value"), name="epc_once_per_event"),
         ),
         migrations.AddConstraint(
-            model_name='epcistransaction',
-            constraint=models.UniqueConstraint(fields=('event', 'type', 'value'), name='transaction_once_per_event'),
+            model_name="epcistransaction",
+            constraint=models.UniqueConstraint(fields=("event", "type", "value"), name="transaction_once_per_event"),
         ),
     ]
