@@ -25,7 +25,7 @@ from django.utils.translation import gettext_lazy
 from accounts.models import User
 from refusals import Refusal
 from shipments.epcis.documents import MAX_EVENTS, DocumentTooLarge, read_json
-from shipments.epcis.indexing import index_event, own_context, store_events
+from shipments.epcis.indexing import Indexed, index_event, own_context, store_events
 from shipments.epcis.schema import MAX_ERRORS, Fault, check_event, check_frame, shown
 from shipments.models import CaptureJob, EpcisEvent
 
@@ -204,11 +204,12 @@ def _keep_all_or_nothing(job: CaptureJob, events: list[Any], context: Any) -> No
         if checked.refused:
             _finish(job, success=False, done_events=0, refused_events=checked.refused, errors=checked.errors)
             return
+        rows = _rows(job, checked)
         try:
             # One transaction with the end of the job: a crash leaves no event and a job to be done again.
             with transaction.atomic():
-                _finish(job, success=True, done_events=len(events), stored_events=len(checked.good))
-                _store(job, checked)
+                _finish(job, success=True, done_events=len(events), stored_events=len(rows))
+                store_events(rows)
             return
         except IntegrityError:
             # Another capture stored one of these events since they were looked up.
@@ -223,6 +224,7 @@ def _keep_what_can_be_kept(job: CaptureJob, events: list[Any], context: Any) -> 
         checked = _check(job, chunk, context, start)
         for _again in range(MAX_ATTEMPTS):
             _drop_taken(checked)
+            rows = _rows(job, checked)
             try:
                 # What is stored and how far the job is, in one transaction: it goes on from here after a crash.
                 with transaction.atomic():
@@ -230,11 +232,11 @@ def _keep_what_can_be_kept(job: CaptureJob, events: list[Any], context: Any) -> 
                         job,
                         claimed_at=timezone.now(),
                         done_events=start + len(chunk),
-                        stored_events=stored + len(checked.good),
+                        stored_events=stored + len(rows),
                         refused_events=refused + checked.refused,
                         errors=(errors + checked.errors)[:MAX_ERRORS],
                     )
-                    _store(job, checked)
+                    store_events(rows)
                 break
             except IntegrityError:
                 continue
@@ -287,14 +289,13 @@ def _taken(events: Sequence[dict[str, Any]]) -> set[tuple[str, bool]]:
     return found & {_key(event) for event in events}
 
 
-def _store(job: CaptureJob, checked: _Checked) -> None:
+def _rows(job: CaptureJob, checked: _Checked) -> list[Indexed]:
+    """Make the rows before the transaction that stores them: SQLite's write lock is not held over it."""
     now = timezone.now()
-    store_events(
-        [
-            index_event(event, record_time=now, origin=Origin.CAPTURED, job=job, position=position)
-            for position, event in checked.good
-        ]
-    )
+    return [
+        index_event(event, record_time=now, origin=Origin.CAPTURED, job=job, position=position)
+        for position, event in checked.good
+    ]
 
 
 def _finish(job: CaptureJob, *, success: bool, **columns: Any) -> None:

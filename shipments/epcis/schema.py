@@ -337,6 +337,11 @@ def _format(error: ValidationError) -> str:
 
 
 def _pattern(error: ValidationError) -> str:
+    name = error.path[-1] if error.path else ""
+    if name == "eventTimeZoneOffset":
+        return _("“%(value)s” is no offset from UTC such as -06:00.") % {"value": shown(error.instance)}
+    if name == "schemaVersion":
+        return _("“%(value)s” is no version such as 2.0.") % {"value": shown(error.instance)}
     return _("“%(value)s” does not have the form %(pattern)s.") % {
         "value": shown(error.instance),
         "pattern": error.validator_value,
