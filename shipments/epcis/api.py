@@ -12,7 +12,6 @@ from urllib.parse import quote, urlencode
 from django.core import signing
 from django.db.models import Q
 from django.http import HttpResponse
-from django.http.request import RawPostDataException
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -269,19 +268,17 @@ def _body(request: Request) -> bytes:
     kind = request.content_type.partition(";")[0].strip().lower() if request.content_type else ""
     if kind not in JSON_TYPES:
         raise NotJson(type=shown(kind) or "—")
-    stream = request.stream
+    encoding = request.headers.get("Content-Encoding", "")
     try:
         return read_report_body(
-            stream=stream,
-            declared_length=request.META.get("CONTENT_LENGTH") or "",
-            encoding=request.headers.get("Content-Encoding", ""),
+            stream=request.stream, declared_length=request.META.get("CONTENT_LENGTH") or "", encoding=encoding
         )
     except ReportTooLarge as error:
         raise DocumentTooLarge(limit=_("%(mib)s MiB") % {"mib": error.facts["limit_mib"]}) from error
-    except (ReportEncodingUnknown, ReportEncodingBroken) as error:
-        raise HeaderUnknown(header="Content-Encoding", value=shown(error.code), known="gzip, identity") from error
-    except RawPostDataException as error:
-        raise NotJson(type=shown(kind)) from error
+    except ReportEncodingUnknown as error:
+        raise HeaderUnknown(header="Content-Encoding", value=shown(encoding), known="gzip, identity") from error
+    except ReportEncodingBroken as error:
+        raise DocumentUnreadable("gzip", _("it says that it is gzip, and cannot be unpacked.")) from error
 
 
 def _parameters(request: Request, *, known: tuple[str, ...] | None = None) -> dict[str, str]:

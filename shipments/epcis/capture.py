@@ -102,15 +102,18 @@ def capture_document(*, body: bytes, by: User, error_behaviour: str = Behaviour.
     if len(events) > MAX_EVENTS:
         raise DocumentTooLarge(limit=_("%(n)s events") % {"n": MAX_EVENTS})
     sha256 = hashlib.sha256(body).hexdigest()
-    try:
-        with transaction.atomic():
-            job = CaptureJob.objects.create(
-                captured_by=by, body=body, sha256=sha256, error_behaviour=error_behaviour, events=len(events)
-            )
-            transaction.on_commit(_hint, robust=True)
-            return job
-    except IntegrityError:
-        return _standing(sha256).get()
+    while True:
+        try:
+            with transaction.atomic():
+                job = CaptureJob.objects.create(
+                    captured_by=by, body=body, sha256=sha256, error_behaviour=error_behaviour, events=len(events)
+                )
+                transaction.on_commit(_hint, robust=True)
+                return job
+        except IntegrityError:
+            # None where that one failed in this very moment: then these bytes may be tried again.
+            if standing := CaptureJob.objects.filter(Q(success=True) | Q(success=None), sha256=sha256).first():
+                return standing
 
 
 def capture_event(*, body: bytes, by: User) -> EpcisEvent:
@@ -152,10 +155,6 @@ def capture_event(*, body: bytes, by: User) -> EpcisEvent:
     return indexed.row
 
 
-def _standing(sha256: str) -> "QuerySet[CaptureJob]":
-    return CaptureJob.objects.filter(Q(success=True) | Q(success=None), sha256=sha256)
-
-
 # Doing --------------------------------------------------------------------------------------------------------------
 
 
@@ -176,6 +175,10 @@ def work_job(job_id: uuid.UUID) -> None:
     if not claimed:
         return
     job = CaptureJob.objects.get(pk=job_id)
+    if job.attempts > MAX_ATTEMPTS:
+        # Each worker before died over it and could not say so.
+        _give_up(job)
+        return
     try:
         document = read_json(bytes(job.body))
         context, events = document.get("@context"), document["epcisBody"]["eventList"]
@@ -189,7 +192,7 @@ def work_job(job_id: uuid.UUID) -> None:
         # Claimed again by a later sweep; a fault of our own must not make it try for ever.
         logger.exception("capture %s failed", job_id)
         if job.attempts >= MAX_ATTEMPTS:
-            _finish(job, success=False, errors=[_problem("ImplementationException", 500, _gave_up())])
+            _give_up(job)
 
 
 def _claimable() -> "QuerySet[CaptureJob]":
@@ -302,6 +305,12 @@ def _finish(job: CaptureJob, *, success: bool, **columns: Any) -> None:
     _change(job, state=State.FINISHED, finished_at=timezone.now(), success=success, **columns)
 
 
+def _give_up(job: CaptureJob) -> None:
+    sentence = _("The capture failed %(n)s times for a reason of ours; the server's log has it.")
+    problem = _problem("ImplementationException", 500, sentence % {"n": MAX_ATTEMPTS})
+    _finish(job, success=False, errors=[*job.errors, problem][-MAX_ERRORS:])
+
+
 def _change(job: CaptureJob, **columns: Any) -> None:
     """Write to the job while it is this worker's. :raises _ClaimLost:"""
     if not CaptureJob.objects.filter(pk=job.pk, claim=job.claim, state=State.RUNNING).update(**columns):
@@ -337,10 +346,6 @@ def _strings(value: Any) -> Iterator[str]:
 
 def _of_this_log() -> str:
     return _("The event names this ledger as its origin. Such events are made here from sealed entries, not captured.")
-
-
-def _gave_up() -> str:
-    return _("The capture failed %(n)s times for a reason of ours; the server's log has it.") % {"n": MAX_ATTEMPTS}
 
 
 def _exists(event: dict[str, Any], where: str) -> dict[str, Any]:

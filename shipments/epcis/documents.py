@@ -29,7 +29,7 @@ class DocumentTooLarge(Refusal):
 
 
 class DocumentUnreadable(Refusal):
-    """``reason`` is a stable code: empty, not_utf8, not_json, too_deep, duplicate_keys, number or text."""
+    """``reason`` is a stable code: empty, not_utf8, not_json, gzip, too_deep, duplicate_keys, number or text."""
 
     code = "document_unreadable"
     message = _("The document cannot be read: %(problem)s")

@@ -23,9 +23,9 @@ from ledger.tlog import canonical
 from ledger.tlog.entry import KINDS, parse_entry
 from shipments.consignments import create_consignment, register_party
 from shipments.epc import sgtin_to_epc_hex
-from shipments.epcis.capture import EventExists, capture_event
+from shipments.epcis.capture import EventExists, capture_document, capture_event, work_job
 from shipments.epcis.schema import check_document, check_event
-from shipments.models import EpcisEvent, Party
+from shipments.models import CaptureJob, EpcisEvent, Party
 
 pytestmark = pytest.mark.django_db
 
@@ -343,6 +343,27 @@ def test_without_the_verifier_key_nothing_is_made_and_nothing_is_lost(settings, 
     assert project_new() == 0
     held.rename(keys)
     assert project_new() == 1
+
+
+def test_what_is_exported_here_can_be_captured_elsewhere_and_not_here(asking, settings):
+    party = register_party(name="Acme Maquila", gln="0614141000036")
+    shipment = create_consignment(
+        reference="LRD-9", consignor=party, consignee=party, description="Harnesses", manifest=[], units=[]
+    )
+    handoff({"seen": ITEMS}, subject=shipment.pk.urn)
+    document = asking.get(f"/shipments/{shipment.pk}/epcis").content
+
+    def capture_it() -> CaptureJob:
+        job = capture_document(body=document, by=User.objects.get(username="sue"))
+        work_job(job.pk)
+        job.refresh_from_db()
+        return job
+
+    assert "names this ledger" in capture_it().errors[0]["detail"]
+    settings.LEDGER_ORIGIN = "elsewhere.example/custody"
+    assert capture_it().success
+    (event,) = found(asking, MATCH_epc=URIS[0])
+    assert event["custody:entry"]["custody:origin"] != "elsewhere.example/custody"
 
 
 def test_many_entries_are_made_in_batches(monkeypatch):

@@ -137,7 +137,9 @@ def test_what_is_no_document_is_a_problem(partner):
     problem(partner.post("capture", b" " * (16 * 1024 * 1024 + 1)), 413, "CaptureLimitExceededException")
     bomb = gzip.compress(b" " * (17 * 1024 * 1024))
     problem(partner.post("capture", bomb, **{"Content-Encoding": "gzip"}), 413, "CaptureLimitExceededException")
-    problem(partner.post("capture", b"x", **{"Content-Encoding": "br"}), 400, "ValidationException")
+    for encoding, named in (("br", "Content-Encoding: br"), ("gzip", "cannot be unpacked")):
+        told = problem(partner.post("capture", b"x", **{"Content-Encoding": encoding}), 400, "ValidationException")
+        assert named in told["detail"]
     problem(partner.post("capture", document(*[{}] * 10_001)), 413, "CaptureLimitExceededException")
     assert not CaptureJob.objects.exists()
 

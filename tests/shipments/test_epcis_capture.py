@@ -249,6 +249,23 @@ def test_a_fault_of_ours_is_not_tried_for_ever(sue, monkeypatch):
     assert job.errors[0]["status"] == 500
 
 
+def test_a_document_that_kills_its_workers_is_given_up(sue, monkeypatch):
+    job = capture_document(body=as_bytes(document(event(1))), by=sue)
+
+    def killed(*args):
+        raise _Killed
+
+    monkeypatch.setattr(capture, "_check", killed)
+    for _attempt in range(5):
+        CaptureJob.objects.filter(state="running").update(claimed_at=timezone.now() - timedelta(minutes=6))
+        with pytest.raises(_Killed):
+            work_waiting()
+    CaptureJob.objects.update(claimed_at=timezone.now() - timedelta(minutes=6))
+    work_waiting()
+    job.refresh_from_db()
+    assert (job.state, job.success, EpcisEvent.objects.count()) == ("finished", False, 0)
+
+
 def test_an_event_that_arrives_between_look_up_and_insert_is_named(sue, monkeypatch):
     job = capture_document(body=as_bytes(document(event(1), event(2))), by=sue)
     store, raced = capture.store_events, []
