@@ -121,8 +121,10 @@ def _store(
     if new != len(parsed.reads):
         report.reads_new, report.reads_known = new, len(parsed.reads) - new
         report.save(update_fields=["reads_new", "reads_known"])
-    _store_gaps(report, parsed)
-    _store_faults(report, parsed)
+    if parsed.gaps:
+        _store_gaps(report, parsed)
+    if parsed.faults:
+        _store_faults(report, parsed)
     return report
 
 

@@ -8,6 +8,7 @@ any other constraint without a word.
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import orjson
 import psycopg
 from django.db import connection
+from django.db.models import Field
 
 from shipments.models import NO_ANTENNA, NO_EVENT_NUMBER, RawReport, TagRead
 from shipments.readers.report import Read
@@ -33,17 +35,24 @@ _SAME_READ = "ON CONFLICT (reader_id, read_at_ns, epc_hex, antenna, event_number
 
 def insert_report(report: RawReport) -> bool:
     """Store ``report`` and give it its id; False where the reader has sent the same bytes before."""
-    fields = [field for field in RawReport._meta.concrete_fields if not field.primary_key]
-    columns = ", ".join(str(field.column) for field in fields)
-    values = [field.get_db_prep_save(getattr(report, field.attname), connection) for field in fields]
+    statement, fields = _report_statement()
     found = _execute(
-        f"INSERT INTO {RawReport._meta.db_table} ({columns}) VALUES ({', '.join(['%s'] * len(fields))}) "  # noqa: S608
-        "ON CONFLICT (reader_id, sha256) DO NOTHING RETURNING id",
-        values,
+        statement, [field.get_db_prep_save(getattr(report, field.attname), connection) for field in fields]
     )
     if found:
         report.pk = found[0][0]
     return bool(found)
+
+
+@lru_cache(maxsize=1)
+def _report_statement() -> tuple[str, list["Field[Any, Any]"]]:
+    fields = [field for field in RawReport._meta.concrete_fields if not field.primary_key]
+    columns = ", ".join(str(field.column) for field in fields)
+    statement = (
+        f"INSERT INTO {RawReport._meta.db_table} ({columns}) VALUES ({', '.join(['%s'] * len(fields))}) "  # noqa: S608
+        "ON CONFLICT (reader_id, sha256) DO NOTHING RETURNING id"
+    )
+    return statement, fields
 
 
 def insert_reads(report: RawReport, reads: Iterable[Read]) -> int:
