@@ -25,9 +25,7 @@ Load = Callable[[str], bytes]
 _EVENT_IDS = uuid.uuid5(uuid.NAMESPACE_URL, f"{NAMESPACE}entry")
 
 _SGLN = re.compile(r"(urn:epc:id:sgln:[0-9]+\.[0-9]*)\..+", re.ASCII)
-_SSCC = re.compile(r"[0-9]{18}", re.ASCII)
 # ISO 6346: owner, category (U, J, Z), six digits and the check digit.
-_BIC = re.compile(r"[A-Z]{3}[JUZ][0-9]{7}", re.ASCII)
 
 
 class Sealed(NamedTuple):
@@ -72,11 +70,11 @@ def _handoff(sealed: Sealed) -> Event:
     body = sealed.body
     reads = body["reads"]
     document = canonical.decode(sealed.load(reads["reconciliation"]))
-    inferred = set(document.get("inferred", []))
+    inferred = sorted(item["epc"] for item in document.get("inferred", []))
     event = _event(sealed, "ObjectEvent", at=body["when"]["accepted_at"], step="accepting")
     event |= {
         # Seen alone: what was only inferred, or not read, is no observation.
-        "epcList": _once(_tag(epc) for epc in document["seen"] if epc not in inferred),
+        "epcList": _once(map(_tag, document["seen"])),
         **_disposition(_completeness(body)),
         **_parties(body),
         "custody:grade": reads["grade"],
@@ -84,7 +82,7 @@ def _handoff(sealed: Sealed) -> Event:
         "custody:seen": reads["seen"],
     }
     for name, tags in (
-        ("custody:inferred", [_tag(epc) for epc in sorted(inferred)]),
+        ("custody:inferred", [_tag(epc) for epc in inferred]),
         ("custody:notSeen", [_tag(epc) for epc in reads["not_seen"]]),
         ("custody:unexpected", [_tag(epc) for epc in reads["unexpected"]]),
         ("custody:units", _units_of(body["goods"])),
@@ -122,11 +120,9 @@ def _packing(sealed: Sealed) -> Event | None:
     body = sealed.body
     packed = body["act"] == "packed"
     children = body["children"]
-    units, epcs = children.get("units", []), children.get("epcs", [])
-    if "document" in children:
-        whole = canonical.decode(sealed.load(children["document"]))
-        units, epcs = whole.get("units", units), whole.get("epcs", epcs)
-    contents = _once([*map(unit_of_code, units), *map(_tag, epcs)])
+    whole = canonical.decode(sealed.load(children["document"])) if "document" in children else children
+    units = [_unit({kind: code}) for kind, code in zip(whole["unit_kinds"], whole["units"], strict=True)]
+    contents = _once([*units, *map(_tag, whole["epcs"])])
     if packed and not contents:
         return None  # nothing was put in, and the standard has no such aggregation
     step = "packing" if packed else "unpacking"
@@ -223,25 +219,20 @@ def _tag(epc_hex: str) -> str:
 
 
 def _units_of(goods: dict[str, Any]) -> list[str]:
-    return _once(unit_of_code(code) for code in goods.get("sscc", []))
+    return _once(_unit({kind: code}) for kind in ("sscc", "grai", "bic") for code in goods.get(kind, []))
 
 
-def _unit(unit: dict[str, Any]) -> str:
-    return unit_of_code(unit.get("sscc") or unit.get("grai") or unit["bic"])
-
-
-def unit_of_code(code: str) -> str:
+def _unit(codes: dict[str, str]) -> str:
     """
-    Return the URI of a logistic unit by its code.
+    Return the URI of a logistic unit by one of its codes.
 
     An SSCC or GRAI becomes a GS1 Digital Link: a URN would need the length of the company prefix, which no entry holds.
     """
-    if _SSCC.fullmatch(code):
-        return f"https://id.gs1.org/00/{code}"
-    if _BIC.fullmatch(code):
-        return f"urn:epc:id:bic:{code}"
-    # AI 8003 has a leading zero in front of the GRAI's thirteen digits.
-    return f"https://id.gs1.org/8003/{_part(code)}"
+    if "sscc" in codes:
+        return f"https://id.gs1.org/00/{_part(codes['sscc'])}"
+    if "grai" in codes:
+        return f"https://id.gs1.org/8003/{_part(codes['grai'])}"
+    return f"urn:epc:id:bic:{codes['bic']}"
 
 
 def _once(uris: Iterable[str]) -> list[str]:

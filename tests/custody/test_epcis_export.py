@@ -119,7 +119,7 @@ def test_seals(kind, act, state, step, disposition):
 
 @pytest.mark.parametrize(("act", "action", "step"), [("packed", "ADD", "packing"), ("unpacked", "DELETE", "unpacking")])
 def test_packing(act, action, step):
-    children = {"units": [GRAI, BIC], "epcs": ITEMS[:2], "total": 4}
+    children = {"units": [GRAI, BIC], "unit_kinds": ["grai", "bic"], "epcs": ITEMS[:2], "total": 4}
     event = exported("unit_packed", act=act, unit={"sscc": SSCC}, children=children)
     assert (event["type"], event["action"], event["bizStep"]) == ("AggregationEvent", action, step)
     assert event["parentID"] == f"https://id.gs1.org/00/{SSCC}"
@@ -128,8 +128,10 @@ def test_packing(act, action, step):
 
 def test_what_an_entry_lists_in_an_attachment_is_listed_whole():
     epcs = [sgtin_to_epc_hex("80614141123458", serial, 7) for serial in range(1, 151)]
-    document = attachments.store(canonical.encode({"units": [], "epcs": epcs}), media_type="application/json")
-    children = {"units": [], "epcs": epcs[:100], "total": 150, "document": document}
+    document = attachments.store(
+        canonical.encode({"units": [], "unit_kinds": [], "epcs": epcs}), media_type="application/json"
+    )
+    children = {"units": [], "unit_kinds": [], "epcs": epcs[:100], "total": 150, "document": document}
     event = exported("unit_packed", act="packed", unit={"sscc": SSCC}, children=children)
     assert len(event["childEPCs"]) == 150
 
@@ -137,13 +139,19 @@ def test_what_an_entry_lists_in_an_attachment_is_listed_whole():
 def test_two_tags_of_one_identity_are_one_epc():
     # The filter bits differ, what they name does not.
     other_filter = ITEMS[0][:2] + f"{int(ITEMS[0][2:4], 16) ^ 0x40:02X}" + ITEMS[0][4:]
-    children = {"units": [], "epcs": [ITEMS[0], other_filter], "total": 2}
+    children = {"units": [], "unit_kinds": [], "epcs": [ITEMS[0], other_filter], "total": 2}
     event = exported("unit_packed", act="packed", unit={"grai": GRAI}, children=children)
     assert event["childEPCs"] == URIS[:1]
 
 
 def test_nothing_packed_is_no_event():
-    entry = sealed("unit_packed", **COMMON, act="packed", unit={"sscc": SSCC}, children={"units": [], "total": 0})
+    entry = sealed(
+        "unit_packed",
+        **COMMON,
+        act="packed",
+        unit={"sscc": SSCC},
+        children={"units": [], "unit_kinds": [], "epcs": [], "total": 0},
+    )
     assert event_of(bytes(entry.note), load=attachments.load) is None
 
 
@@ -190,7 +198,10 @@ def test_what_a_handoff_says_of_the_goods(reads, exceptions, disposition):
 
 
 def test_what_was_only_inferred_was_not_observed():
-    event = handoff({"seen": ITEMS, "inferred": ITEMS[2:]}, reads={"grade": "inferred", "inferred": 1})
+    event = handoff(
+        {"seen": ITEMS[:2], "inferred": [{"epc": ITEMS[2], "by": "106141412345678908"}]},
+        reads={"grade": "inferred", "inferred": 1},
+    )
     assert (event["epcList"], event["custody:inferred"]) == (URIS[:2], URIS[2:])
 
 
