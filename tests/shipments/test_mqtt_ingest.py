@@ -365,6 +365,7 @@ class Deployment:
         return found
 
 
+@pytest.mark.slow
 def test_killed_in_mid_stream_nothing_acknowledged_is_missing_and_nothing_is_twice(
     tmp_path: Path, broker_url: str, client_id: str
 ) -> None:
