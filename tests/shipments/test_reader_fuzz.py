@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shipments.epc import fold_epc
+from shipments.readers import registry
 from shipments.readers.json_body import ReportUnreadable
 from shipments.readers.registry import DIALECTS, parse_report
 from shipments.readers.report import Parsed
@@ -208,3 +209,15 @@ def test_a_damaged_report_is_read_or_refused(
 def test_any_form_is_read_or_refused(fields: dict[str, str], damage: bytes) -> None:
     parse_whatever(urlencode(fields).encode())
     parse_whatever(urlencode(fields).encode() + damage)
+
+
+@each_dialect
+@often
+@given(st.data(), HINTS)
+def test_the_fast_reader_says_what_the_strict_one_says(name: str, data: st.DataObject, hint: str) -> None:
+    events = data.draw(st.lists(altered(EVENTS[name]) | MADE_UP, max_size=3))
+    body = json.dumps(events, ensure_ascii=data.draw(st.booleans())).encode("utf-8", "surrogatepass")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "read_usual_body", lambda body: None)
+        strictly = parse_whatever(body, hint)
+    assert parse_whatever(body, hint) == strictly
