@@ -27,7 +27,7 @@ from shipments.models import (
     ReadPoint,
 )
 from shipments.places import change_reader, forget_antenna, name_antenna, switch_reader
-from shipments.quarantine import quarantined_events
+from shipments.quarantined_events import quarantined_events
 from shipments.reader_alerts import acknowledge_alert, is_silent
 from shipments.views.reader_health import count_last_day
 

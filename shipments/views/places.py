@@ -31,7 +31,7 @@ from shipments.places import (
     create_reader,
     create_site,
 )
-from shipments.quarantine import MOST_COUNTED, count_quarantined
+from shipments.quarantined_events import MOST_COUNTED, count_quarantined
 from shipments.reader_alerts import open_alerts
 from shipments.readers.registry import DIALECTS
 from shipments.views.reader_health import tell_health

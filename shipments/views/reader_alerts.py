@@ -19,7 +19,7 @@ from accounts.models import User
 from accounts.roles import Capability
 from refusals import Refusal
 from shipments.models import AlertCode, Reader, ReaderAlert
-from shipments.quarantine import MOST_COUNTED, quarantined_events
+from shipments.quarantined_events import MOST_COUNTED, quarantined_events
 from shipments.reader_alerts import acknowledge_alert
 from shipments.views.alert_lines import tell_alerts
 from shipments.views.readers import REASONS
