@@ -20,7 +20,7 @@ from shipments.ingest import record_report
 from shipments.models import Reader
 from shipments.mqtt_connection import KEEPALIVE_S, Broker, Topics, make_client
 from shipments.report_body import MAX_BODY, unpack_gzip
-from shipments.unreadable import keep_unreadable
+from shipments.quarantine import keep_unreadable
 
 QOS = 1
 CONTENT_TYPE = "mqtt"
