@@ -8,7 +8,7 @@ PORT ?= 8000
 VAR := $(or $(CUSTODY_VAR),var)
 PHOTOS := $(or $(CUSTODY_PHOTOS),$(abspath $(VAR))/photos)
 
-.PHONY: help run test test-postgres lint lock verify tamper simulate passwords pyz bench bench-ledger bench-faces soak clean
+.PHONY: help run test test-postgres lint lock verify verify-reads tamper simulate passwords pyz bench bench-ledger bench-faces bench-ingest bench-epcis soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -19,7 +19,7 @@ run: .venv/run $(VAR)/photos/astronaut.png ## Set up and serve the demo world on
 	@$(MANAGE) serve --host $(HOST) --port $(PORT)
 
 test: .venv/dev $(PHOTOS)/astronaut.png ## Run every test; what needs a browser or a server that is not there is skipped, visibly
-	CUSTODY_PHOTOS="$(PHOTOS)" $(BIN)/python -m pytest
+	CUSTODY_PHOTOS="$(PHOTOS)" $(BIN)/python -m pytest -n $(or $(JOBS),auto)
 
 test-postgres: .venv/dev ## The ledger's tests on PostgreSQL (TEST_POSTGRES=postgres://user@host:port/database)
 	DATABASE_URL=$(or $(TEST_POSTGRES),postgres://root@127.0.0.1:5432/test) $(BIN)/python -m pytest tests/ledger --ignore tests/ledger/tlog
@@ -32,6 +32,9 @@ lint: .venv/dev ## Style, types, floors
 
 verify: .venv/run ## Verify the ledger and say the verdict
 	@$(MANAGE) verify_ledger
+
+verify-reads: .venv/run ## Hold readers' stored reports against their anchors in the ledger
+	@$(MANAGE) verify_reads
 
 tamper: .venv/run ## Demo database only: change one byte of one entry behind the triggers' back
 	@$(MANAGE) tamper
@@ -54,9 +57,18 @@ bench-faces: .venv/dev $(PHOTOS)/astronaut.png ## Time a face from bytes to deci
 bench-ledger: .venv/dev ## Time sealing, proofs and verification beside their peers, as the log grows
 	$(BIN)/python -m benchmarks.ledger
 
+bench-ingest: .venv/dev ## Time readers' reports over HTTP beside COPY and a plain REST view, as reads pile up
+	$(BIN)/python -m benchmarks.ingest
+
+bench-epcis: .venv/dev ## Time a capture of 5,000 EPCIS events and queries among them
+	$(BIN)/python -m benchmarks.epcis
+
 soak: .venv/dev ## The long forms: many more kills, appends and tamperings than `make test` runs
 	DURABILITY_ACKNOWLEDGED=50000 DURABILITY_APPENDS=100000 $(BIN)/python -m pytest tests/durability
 	CORPUS_SEEDS=1000 $(BIN)/python -m pytest tests/ledger/tlog/test_corpus.py
+	FUZZ_CASES=10000 $(BIN)/python -m pytest tests/shipments/test_reader_fuzz.py
+	MQTT_KILLS=10 MQTT_MESSAGES=5000 $(BIN)/python -m pytest tests/shipments/test_mqtt_ingest.py -k killed
+	CUSTODY_EPCIS_EXAMPLES=2000 $(BIN)/python -m pytest tests/shipments/test_epcis_capture.py
 
 lock: .venv/dev ## Resolve pyproject.toml into the hashed requirements files
 	$(BIN)/uv pip compile pyproject.toml --extra prebuilt $(LOCK) -o requirements.txt
