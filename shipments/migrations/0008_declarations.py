@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("ledger", "0005_tile_roots"),
-        ("shipments", "0003_ingest"),
+        ("shipments", "0007_reads_stored_lean"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("shipments", "0003_sessions"),
+        ("shipments", "0005_read_sessions"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -16,7 +16,7 @@ def release_units(apps, schema_editor):
 class Migration(migrations.Migration):
     dependencies = [
         ("ledger", "0005_tile_roots"),
-        ("shipments", "0003_credentials"),
+        ("shipments", "0003_reader_doors"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

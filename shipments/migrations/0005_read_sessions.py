@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("shipments", "0003_units"),
+        ("shipments", "0004_units_and_seals"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -26,7 +26,7 @@ def _set_compression(schema_editor, method: str) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("shipments", "0003_epcis")]
+    dependencies = [("shipments", "0006_epcis")]
 
     operations = [
         migrations.AlterField(
