@@ -18,7 +18,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from biometrics.models import CaptureSource, PersonKind
-from custody.narrative import REASONS, Directory, Line, unit_name
+from custody.directory import Directory
+from custody.narrative import Line
+from custody.sentences.goods import unit_name
+from custody.sentences.reasons import REASONS
 from ledger import attachments
 from ledger.errors import AttachmentChanged
 from ledger.models import Attachment

@@ -19,8 +19,8 @@ from refusals import Refusal
 from shipments.ingest import record_report
 from shipments.models import Reader
 from shipments.mqtt_connection import KEEPALIVE_S, Broker, Topics, make_client
-from shipments.report_body import MAX_BODY, unpack_gzip
 from shipments.quarantine import keep_unreadable
+from shipments.report_body import MAX_BODY, unpack_gzip
 
 QOS = 1
 CONTENT_TYPE = "mqtt"

@@ -23,7 +23,8 @@ from accounts.roles import Capability
 from custody.entry_checks import check_entry
 from custody.entry_facts import lay_out, named_attachments
 from custody.ledger_head import ledger_head
-from custody.narrative import KINDS, CustodyWindow, custody_windows, shipment_lines, tell_all
+from custody.narrative import CustodyWindow, custody_windows, shipment_lines, tell_all
+from custody.sentences import SENTENCES
 from custody.verdicts import tell_verdict
 from ledger import attachments
 from ledger.errors import AttachmentChanged
@@ -46,7 +47,7 @@ def entries(request: HttpRequest) -> HttpResponse:
     found = Entry.objects.order_by("-index")
     if sought:
         found = found.filter(_naming(sought))
-    if kind in KINDS:
+    if kind in SENTENCES:
         found = found.filter(kind=kind)
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
     head = ledger_head()
@@ -62,7 +63,7 @@ def entries(request: HttpRequest) -> HttpResponse:
             "lines": tell_all(page.object_list),
             "sought": sought,
             "kind": kind,
-            "kinds": KINDS.items(),
+            "kinds": [(kind, sentence.name) for kind, sentence in SENTENCES.items()],
             "query": urlencode({name: value for name, value in (("q", sought), ("kind", kind)) if value}),
         },
     )

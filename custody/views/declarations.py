@@ -18,7 +18,8 @@ from django.views.decorators.http import require_GET
 from accounts.access import capability_required
 from accounts.models import User
 from accounts.roles import Capability
-from custody.narrative import KINDS, Directory
+from custody.directory import Directory
+from custody.sentences import SENTENCES
 from ledger.errors import AttachmentChanged
 from ledger.models import Attachment, Entry
 from shipments.declarations import (
@@ -178,7 +179,7 @@ def _history(versions: list[DeclarationVersion], directory: Directory) -> list[P
                 changes=changes[:CHANGES_SHOWN],
                 more=max(len(changes) - CHANGES_SHOWN, 0),
                 after=[
-                    {"index": control["index"], "name": KINDS.get(control["kind"], control["kind"])}
+                    {"index": control["index"], "name": SENTENCES[control["kind"]].name}
                     for control in controls
                     if version.number > 1 and before < control["index"] and (index is None or control["index"] < index)
                 ],

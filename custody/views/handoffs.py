@@ -33,8 +33,9 @@ from biometrics.models import CaptureSource, Verification
 from biometrics.people import display_name
 from biometrics.verification import Burst, liveness_required
 from custody import handoffs
+from custody.directory import Directory
 from custody.models import OPEN_STATES, Handoff, HandoffState
-from custody.narrative import Directory, tell_refused
+from custody.narrative import tell_refused
 from custody.views.captures import camera_of, read_capture
 from custody.views.opening import READ_POINT
 from ledger.models import Statement

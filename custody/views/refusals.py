@@ -13,8 +13,10 @@ from django.views.decorators.http import require_GET
 from accounts.access import capability_required
 from accounts.models import User
 from accounts.roles import Capability
+from custody.directory import Directory
 from custody.models import Refused
-from custody.narrative import REASONS, Directory, tell_refused
+from custody.narrative import tell_refused
+from custody.sentences.reasons import REASONS
 from ledger.tlog import canonical
 from ledger.tlog.errors import NotCanonical
 

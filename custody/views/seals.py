@@ -19,7 +19,7 @@ from accounts.roles import Capability
 from biometrics.models import Evidence
 from biometrics.vault import NOT_OPENED, open_evidence
 from custody import acts_on_goods
-from custody.narrative import Directory
+from custody.directory import Directory
 from custody.views.acting import ActForm, ask, note_field
 from refusals import Refusal
 from shipments.models import MAX_SEAL_NUMBER, LogisticUnit, Seal, SealClass, SealEvent, SealState

@@ -18,7 +18,7 @@ from accounts.tokens import issue_token
 from biometrics.consent import ConsentGiven
 from biometrics.models import Person, PersonKind
 from biometrics.people import register_person
-from custody.entries import _goods
+from custody.entries import goods
 from custody.entry_facts import lay_out, named_attachments
 from custody.errors import ShipmentClosed
 from custody.manifest_changes import change_manifest
@@ -277,12 +277,12 @@ def test_the_ledger_tells_who_declared_what(client: Client, ana: User, shipment,
 
 
 def test_a_handoffs_goods_name_the_declaration_that_counted(shipment, sofia: User, ramon: Person) -> None:
-    assert "declaration" not in _goods(shipment)
+    assert "declaration" not in goods(shipment)
     version = declared(shipment, ramon, sofia)
-    assert _goods(shipment)["declaration"] == {"declaration": version.declaration_id.urn, "version": 1}
+    assert goods(shipment)["declaration"] == {"declaration": version.declaration_id.urn, "version": 1}
     seal_all()
     (line,) = shipment_lines(shipment)
-    assert _goods(shipment)["declaration"]["entry"] == line.entry.index
+    assert goods(shipment)["declaration"]["entry"] == line.entry.index
 
 
 # The API ------------------------------------------------------------------------------------------------------------

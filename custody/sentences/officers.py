@@ -1,0 +1,71 @@
+"""What officers did, and what cameras showed them."""
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from custody.directory import Directory
+from custody.models import Act, Findings, Reason, ZoneAlert
+from custody.sentences.reasons import REASONS
+from custody.sentences.sentence import Sentence
+
+
+def _intervention(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    sentences = {
+        "inspection": _("%(officer)s inspected %(shipment)s at %(place)s. %(findings)s. Reason: %(reason)s."),
+        "sampling": _("%(officer)s took a sample of %(shipment)s at %(place)s. %(findings)s. Reason: %(reason)s."),
+        "hold": _("%(officer)s held %(shipment)s at %(place)s: nobody may hand it over. Reason: %(reason)s."),
+        "release": _("%(officer)s released %(shipment)s at %(place)s. Reason: %(reason)s."),
+        "seizure": _("%(officer)s seized %(shipment)s at %(place)s: nobody may hand it over. Reason: %(reason)s."),
+    }
+    return sentences[body["act"]] % _intervened(body, directory)
+
+
+def _act_refused(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    sentence = _("An act on %(shipment)s in the name of %(officer)s was refused at %(place)s (%(act)s): %(why)s.")
+    return sentence % (_intervened(body, directory) | {"why": REASONS.get(body["code"], body["code"])})
+
+
+def _intervened(body: dict[str, Any], directory: Directory) -> dict[str, Any]:
+    return {
+        "officer": directory.person(body["by"]["person"]),
+        "shipment": body["goods"]["reference"],
+        "place": directory.place(body["where"]["read_point"]),
+        "act": Act(body["act"]).label,
+        "findings": Findings(body["findings"]).label if "findings" in body else "",
+        "reason": Reason(body["reason"]).label,
+    }
+
+
+def _zone_alert(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    sentences = {
+        "stranger": _("A camera saw a stranger in %(zone)s."),
+        "unauthorised": _("A camera saw %(person)s in %(zone)s, who is not authorised there."),
+        "outside_hours": _("A camera saw %(person)s in %(zone)s outside the hours."),
+        "watchlisted": _("A camera saw somebody in %(zone)s who resembles a face on the watchlist."),
+        "unclear": _("A camera kept seeing a face in %(zone)s that it could not compare."),
+    }
+    named = {"zone": directory.zone(body["zone"])}
+    if body["code"] in ("unauthorised", "outside_hours"):
+        named["person"] = directory.person(body["person"])
+    return sentences[body["code"]] % named
+
+
+def _resolution(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    return _("%(by)s decided on an alert in %(zone)s: %(decision)s.") % {
+        "by": directory.account(body["by"]),
+        "zone": directory.zone(body["zone"]),
+        "decision": ZoneAlert.Decision(body["decision"]).label,
+    }
+
+
+SENTENCES = {
+    "inspection": Sentence(gettext_lazy("Inspection"), _intervention, "search", "plain"),
+    "hold": Sentence(gettext_lazy("Hold"), _intervention, "lock", "warn"),
+    "release": Sentence(gettext_lazy("Release"), _intervention, "circle-check", "ok"),
+    "seizure": Sentence(gettext_lazy("Seizure"), _intervention, "gavel", "bad"),
+    "act_refused": Sentence(gettext_lazy("Refused act of an officer"), _act_refused, "ban", "bad"),
+    "zone_alert": Sentence(gettext_lazy("Alert in a restricted zone"), _zone_alert, "camera", "bad"),
+    "resolution": Sentence(gettext_lazy("Decision on an alert"), _resolution, "gavel", "plain"),
+}
