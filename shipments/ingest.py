@@ -68,10 +68,9 @@ def record_report(*, reader: Reader, body: bytes, content_type: str, received_at
             receipt = _count_redelivery(reader, sha256, received_at)
         else:
             receipt = _receipt(report, faults=tuple(parsed.faults[:FAULTS_TOLD]))
+            act_on_triggers(reader=reader, triggers=parsed.triggers, received_at=received_at)
         # Last, for it locks the reader's row until the commit.
         _note_sign_of_life(reader, received_at, heartbeat=receipt.heartbeat)
-        if report is not None and parsed is not None:
-            act_on_triggers(reader=reader, triggers=parsed.triggers, received_at=received_at)
     if parsed is not None and not receipt.redelivered:
         observe_report(reader=reader, parsed=parsed, received_at=received_at)
     return receipt

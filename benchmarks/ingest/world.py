@@ -97,6 +97,8 @@ def serving(world: World, *, plain: bool = False, processes: int = 1) -> Iterato
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("CUSTODY_", "LEDGER_", "DATABASE_", "BROKER_"))}
     kept |= {"CUSTODY_VAR": str(world.folder), "CUSTODY_DEMO": "0", "PYTHONUNBUFFERED": "1"}
     kept |= {"BIOMETRICS_MODELS_DIR": str(world.folder / "models")}
+    # What is measured is the storing, not the brake on one reader.
+    kept |= {"READER_REPORTS_PER_S": "1000000", "READER_READS_PER_S": "1000000000"}
     kept["DJANGO_SETTINGS_MODULE"] = "benchmarks.ingest.plain_settings" if plain else "custody.settings"
     if plain:
         kept |= {"PLAIN_READER": world.reader, "PLAIN_REPORT": str(world.report)}
