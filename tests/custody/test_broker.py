@@ -104,7 +104,7 @@ def _environment(own_log: Path, queue: str) -> dict[str, str]:
     }
 
 
-def until(true: Callable[[], object], own_log: Path, *, within: float = 40) -> None:
+def until(true: Callable[[], object], own_log: Path, *, within: float = 240) -> None:
     ends = time.monotonic() + within
     while not true():
         assert time.monotonic() < ends, (own_log / "worker.log").read_text()
