@@ -25,6 +25,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.secret_files import read_or_make
 from refusals import Refusal
+from shipments.joined_lookup import JoinedLookup
 from shipments.models import CredentialKind, Reader, ReaderCredential
 
 MAX_LENGTH = 200
@@ -35,6 +36,7 @@ OUR_NAME = re.compile(r"reader-[0-9a-f]{12}", re.ASCII)
 
 _NONCE_BYTES = 12
 _HEX = re.compile(r"[0-9a-f]+", re.ASCII)
+_BY_NAME = JoinedLookup(ReaderCredential, "reader", by=("username", "kind"))
 
 
 class CredentialNotRotated(Refusal):
@@ -248,7 +250,7 @@ def _find(username: str, kind: str) -> ReaderCredential | None:
     # PostgreSQL takes no NUL in text: such a name is nobody's.
     if not username.isascii() or not username.isprintable():
         return None
-    return ReaderCredential.objects.select_related("reader").filter(username=username, kind=kind).first()
+    return _BY_NAME.find(username, kind)
 
 
 def _digest(username: str, password: str) -> str:
