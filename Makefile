@@ -21,8 +21,9 @@ run: .venv/run $(VAR)/photos/astronaut.png ## Set up and serve the demo world on
 test: .venv/dev $(PHOTOS)/astronaut.png ## Run every test; what needs a browser or a server that is not there is skipped, visibly
 	CUSTODY_PHOTOS="$(PHOTOS)" $(BIN)/python -m pytest -n $(or $(JOBS),auto)
 
-test-postgres: .venv/dev ## The ledger's tests on PostgreSQL (TEST_POSTGRES=postgres://user@host:port/database)
-	DATABASE_URL=$(or $(TEST_POSTGRES),postgres://root@127.0.0.1:5432/test) $(BIN)/python -m pytest tests/ledger --ignore tests/ledger/tlog
+test-postgres: .venv/dev ## The tests of ledger and goods on PostgreSQL (TEST_POSTGRES=postgres://user@host:port/database)
+	DATABASE_URL=$(or $(TEST_POSTGRES),postgres://root@127.0.0.1:5432/test) $(BIN)/python -m pytest -n $(or $(JOBS),auto) \
+	  tests/ledger tests/shipments --ignore tests/ledger/tlog --ignore tests/shipments/test_reader_fuzz.py --ignore tests/shipments/test_epc.py
 
 lint: .venv/dev ## Style, types, floors
 	$(BIN)/ruff check .
@@ -64,7 +65,7 @@ bench-epcis: .venv/dev ## Time a capture of 5,000 EPCIS events and queries among
 	$(BIN)/python -m benchmarks.epcis
 
 soak: .venv/dev ## The long forms: many more kills, appends and tamperings than `make test` runs
-	DURABILITY_ACKNOWLEDGED=50000 DURABILITY_APPENDS=100000 $(BIN)/python -m pytest tests/durability
+	DURABILITY_ACKNOWLEDGED=50000 DURABILITY_APPENDS=100000 DURABILITY_READS=200000 DURABILITY_INGEST_KILLS=30 $(BIN)/python -m pytest tests/durability
 	CORPUS_SEEDS=1000 $(BIN)/python -m pytest tests/ledger/tlog/test_corpus.py
 	FUZZ_CASES=10000 $(BIN)/python -m pytest tests/shipments/test_reader_fuzz.py
 	MQTT_KILLS=10 MQTT_MESSAGES=5000 $(BIN)/python -m pytest tests/shipments/test_mqtt_ingest.py -k killed
