@@ -28,7 +28,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from refusals import Refusal
-from shipments.models import AlertCode, Reader, ReaderAlert, ReaderCredential
+from shipments.models import AlertCode, Reader, ReaderAlert, ReaderCredential, Site
 from shipments.reader_credentials import OUR_NAME
 from shipments.readers.report import Parsed
 
@@ -82,7 +82,7 @@ def observe_report(*, reader: Reader, parsed: Parsed, received_at: datetime) -> 
     """
     Look at a report that was stored just now and is no re-delivery, and raise the alerts that it gives cause for.
 
-    No query where all is well, but for a write a minute of what was measured.
+    No query where all is well, but for a write a minute of what was measured, and one where a report names its site.
     """
     if parsed.gaps:
         purged = sum(gap.purged for gap in parsed.gaps)
@@ -94,6 +94,8 @@ def observe_report(*, reader: Reader, parsed: Parsed, received_at: datetime) -> 
         others = [name for name in parsed.hostnames if name.casefold() != own]
         if others:
             note_claim(reader=reader, claim="hostname", claimed=min(others), at=received_at)
+    if parsed.site and not Site.objects.filter(gln=parsed.site, read_points=reader.read_point_id).exists():
+        note_claim(reader=reader, claim="site", claimed=parsed.site, at=received_at)
     told_ns = parsed.sent_at_ns
     if told_ns is None:
         if not parsed.reads:
@@ -152,7 +154,8 @@ def note_claim(*, reader: Reader, claim: str, claimed: uuid.UUID | str, at: date
     """
     Note that a reader's credential was used in another's name.
 
-    :param claim: ``hostname``, where the report names another sender; ``address``, where it was sent to another's
+    :param claim: ``hostname``, where the report names another sender; ``site``, where it names another place;
+        ``address``, where it was sent to another's
     """
     count = _count_time(AlertCode.CLAIM_MISMATCH, reader.pk.hex)
     if not count:

@@ -4,13 +4,15 @@ line. ``docs/readers.md`` describes it whole.
 
 A read: ``epc`` (hex) and ``read_at`` (RFC 3339, or integer milliseconds or microseconds) are required; ``antenna``,
 ``rssi_cdbm`` (hundredths of a dBm), ``tid`` (hex) and ``event_number`` are optional integers and text. Beside the reads
-may stand ``gaps`` (``first``, ``last``, ``purged``), ``triggers`` (``port``, ``high``, ``at``), ``hostname``, and
-``sent_at``, which tells a clock that is wrong from reads that waited; by the line, gaps and triggers are
+may stand ``gaps`` (``first``, ``last``, ``purged``), ``triggers`` (``port``, ``high``, ``at``), ``hostname``, ``site``
+(the GLN where the sender says that it stands) and ``sent_at``, which tells a clock that is wrong from reads that
+waited; by the line, gaps and triggers are
 ``{"gap": {…}}`` and ``{"trigger": {…}}``. Unknown fields are left alone.
 """
 
 from typing import Any
 
+from shipments.epc import KeyMalformed, check_gln
 from shipments.readers.json_body import Ambiguous
 from shipments.readers.report import (
     MAX_BIGINT,
@@ -51,7 +53,7 @@ def unfold(value: Any) -> list[Any]:
         held = value.get(name, [])
         # What is no list becomes one fault, not nothing.
         parts += [{one: item} for item in (held if isinstance(held, list) else [held])]
-    parts += [{name: value[name]} for name in ("hostname", "sent_at") if name in value]
+    parts += [{name: value[name]} for name in ("hostname", "site", "sent_at") if name in value]
     return parts
 
 
@@ -65,6 +67,9 @@ def read_event(value: Any, parsed: Parsed) -> None:
         parsed.note_hostname(value["hostname"])
         if len(value) == 1:
             return
+    if value.keys() == {"site"}:
+        parsed.site = _gln(value["site"])
+        return
     if value.keys() == {"sent_at"}:
         parsed.sent_at_ns = _sent_at_ns(value["sent_at"])
         return
@@ -80,6 +85,14 @@ def _is_envelope(value: Any) -> bool:
     if not isinstance(value, dict) or isinstance(value, Ambiguous) or "epc" in value:
         return False
     return isinstance(value.get("reads", []), list) and any(isinstance(value.get(name), list) for name in LISTS)
+
+
+def _gln(value: Any) -> str:
+    # What is no GLN claims nothing.
+    try:
+        return check_gln(value) if isinstance(value, str) else ""
+    except KeyMalformed:
+        return ""
 
 
 def _sent_at_ns(time: Any) -> int | None:

@@ -89,6 +89,9 @@ class Parsed:
     triggers: list[Trigger] = field(default_factory=list)
     # What the body says that its sender is called: proves nothing, and tells where a credential has wandered.
     hostnames: set[str] = field(default_factory=set)
+    # The GLN of the site at which the sender says that it stands, where the form has a place for it. It proves nothing
+    # either.
+    site: str = ""
     # When the whole report was sent, by the reader's clock, where the form has a place for it.
     sent_at_ns: int | None = None
     other_events: int = 0

@@ -88,6 +88,8 @@ def _turned_away(alert: ReaderAlert, facts: dict[str, Any], names: dict[uuid.UUI
 def _claim(alert: ReaderAlert, facts: dict[str, Any], names: dict[uuid.UUID, str]) -> str:
     if facts["claim"] == "hostname":
         return _("Its report says that it comes from %(claimed)s. See where its credential is entered.") % facts
+    if facts["claim"] == "site":
+        return _("Its report says that it stands at the site %(claimed)s. See where its credential is entered.") % facts
     claimed = _claimed_reader(alert)
     told = {"reader": names.get(claimed, _("no reader of ours")) if claimed else _("no reader of ours")}
     if facts.get("site") == "other":

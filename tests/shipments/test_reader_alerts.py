@@ -19,6 +19,7 @@ from shipments.reader_alerts import (
 from shipments.reader_credentials import revoke_credential
 from shipments.readers.registry import parse_report
 from shipments.readers.report import Gap, Parsed, Read
+from shipments.views.alert_lines import tell_alerts
 from tests.shipments.conftest import PostingReader, item_epc
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.shipments.urls")]
@@ -171,6 +172,19 @@ def test_a_report_in_anothers_name_is_an_alert(reader) -> None:
 def test_a_reader_without_a_hostname_may_call_itself_anything(reader) -> None:
     report(reader, age_s=0, hostnames={"dock-7"})
     assert not ReaderAlert.objects.exists()
+
+
+def test_a_report_that_says_it_comes_from_another_site_is_an_alert(posting, other_reader) -> None:
+    own, other = posting.reader.read_point.site.gln, other_reader.read_point.site.gln
+    read = {"epc": "30", "read_at": 1795356301000}
+    for site in (own, "", None, "0614141123453", 5):
+        posting.post(json.dumps({"site": site, "reads": [read]}).encode())
+    assert not alerts("reader_claim_mismatch")
+    answer = posting.post(json.dumps({"site": other, "reads": [read | {"antenna": 2}]}).encode())
+    assert answer.json()["reads_new"] == 1
+    [alert] = alerts("reader_claim_mismatch")
+    assert alert.facts == {"claim": "site", "claimed": other}
+    assert f"stands at the site {other}" in tell_alerts([alert])[0].sentence
 
 
 def test_a_credential_used_at_another_readers_address_is_an_alert(posting, other_reader) -> None:
