@@ -10,6 +10,7 @@ import base64
 import binascii
 import ipaddress
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -72,7 +73,7 @@ class ReaderTooFast(exceptions.Throttled):
     extra_detail_plural = cast(str, _("Send again in {wait} seconds."))
 
 
-class ReaderAuthentication(authentication.BaseAuthentication):
+class ReaderAuthentication(authentication.BaseAuthentication, ABC):
     """Puts the reader behind a credential into ``request.auth``."""
 
     def authenticate(self, request: Request) -> tuple[None, Reader] | None:
@@ -83,9 +84,9 @@ class ReaderAuthentication(authentication.BaseAuthentication):
             raise ReaderTurnedAway(checked.reason, checked.credential)
         return None, checked.reader
 
+    @abstractmethod
     def check(self, request: Request) -> Checked | None:
         """Return the outcome of this way to log in, or None where the request does not try it."""
-        raise NotImplementedError
 
     def authenticate_header(self, request: Request) -> str:
         return 'Basic realm="readers", charset="UTF-8"'

@@ -1,6 +1,7 @@
 """Import a manifest from a file: check it first, mend what is named, then import all of it."""
 
 import uuid
+from abc import abstractmethod
 from typing import Any, cast
 
 from django import forms
@@ -79,8 +80,9 @@ class ManifestForm(forms.Form):
             self.data = data
         return cleaned
 
+    @abstractmethod
     def bring(self, *, check_only: bool) -> ImportedManifest:
-        raise NotImplementedError
+        """Import what was typed. :raises Refusal: as the service does that is called"""
 
 
 class NewShipmentForm(ManifestForm):
