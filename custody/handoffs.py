@@ -29,8 +29,8 @@ from ledger.models import Statement
 from ledger.submission import submit
 from ledger.tlog import canonical
 from refusals import Refusal
-from shipments.consignments import find_shipment, which_shipment_holds
 from shipments.epc import decode_epc
+from shipments.finding import find_shipment, which_shipment_holds
 from shipments.models import Consignment, ReadPoint, ReadSession
 from shipments.read_sessions import (
     ReadPointBusy,

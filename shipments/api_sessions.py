@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from accounts.access import requires
 from accounts.models import User
 from accounts.roles import Capability
-from shipments.consignments import find_shipment
+from shipments.finding import find_shipment
 from shipments.models import ReadPoint, ReadSession, SessionPurpose
 from shipments.read_sessions import (
     document_bytes,

@@ -9,8 +9,8 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from refusals import Refusal
-from shipments.consignments import MAX_CODE, bare_code, units_named
 from shipments.epc import PC_PREFIXED, Epc, EpcMalformed, decode_epc, read_label
+from shipments.finding import MAX_CODE, bare_code, units_named
 from shipments.models import Consignment, LogisticUnit, ManifestItem
 
 __all__ = [

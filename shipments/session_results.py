@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shipments.consignments import which_shipments_hold
 from shipments.epc import SUSPECT, UNENCODED_TAG, sscc_of_uri
+from shipments.finding import which_shipments_hold
 from shipments.models import Consignment, LogisticUnit
 from shipments.reconciliation import Doubts, Reconciliation, Units, reconcile
 from shipments.session_tags import SeenTag

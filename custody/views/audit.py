@@ -30,8 +30,8 @@ from ledger import attachments
 from ledger.errors import AttachmentChanged
 from ledger.models import Attachment, Checkpoint, Entry, LogHead, Statement
 from ledger.tlog.merkle import leaf_hash
-from shipments.consignments import ShipmentUnknown, find_shipment
 from shipments.epcis.api import address_of
+from shipments.finding import ShipmentUnknown, find_shipment
 from shipments.models import Consignment, EpcisEvent
 
 PAGE_SIZE = 50

@@ -35,7 +35,7 @@ from custody.models import Act, Findings, Intervention, InterventionState, Reaso
 from custody.views.captures import camera_of, read_capture
 from custody.views.opening import READ_POINT
 from refusals import Refusal
-from shipments.consignments import find_shipment
+from shipments.finding import find_shipment
 from shipments.models import Consignment, ReadPoint
 
 PER_PAGE = 50

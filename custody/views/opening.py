@@ -27,7 +27,7 @@ from custody import errors, handoffs
 from custody.models import OPEN_STATES, Handoff
 from custody.views.receivers import LISTED, find_receivers, with_names
 from refusals import Refusal
-from shipments.consignments import find_shipment
+from shipments.finding import find_shipment
 from shipments.models import Consignment, ReadPoint, ReadSession, SessionPurpose
 
 READ_POINT = "handoff_read_point"  # the session's key: a tablet stays at its door

@@ -19,8 +19,9 @@ from custody import acts_on_goods
 from custody.views.acting import ActForm, ask
 from refusals import Refusal
 from shipments import units
-from shipments.consignments import Unit, bare_code
+from shipments.consignments import Unit
 from shipments.epc import read_label
+from shipments.finding import bare_code
 from shipments.models import Consignment, LogisticUnit
 
 SHOWN = 200

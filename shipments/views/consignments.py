@@ -23,8 +23,9 @@ from accounts.models import User
 from accounts.roles import Capability
 from ledger.models import Entry
 from refusals import Refusal
-from shipments.consignments import ManifestRefused, ShipmentUnknown, find_shipment
+from shipments.consignments import ManifestRefused
 from shipments.epc import EpcMalformed, decode_epc
+from shipments.finding import ShipmentUnknown, find_shipment
 from shipments.intake import PartyNamed, take_in_shipment
 from shipments.models import Consignment, LogisticUnit, ManifestItem, Party, Seal
 from shipments.units import Nesting

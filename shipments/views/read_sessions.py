@@ -21,7 +21,7 @@ from accounts.live import reload_if_logged_out
 from accounts.models import User
 from accounts.roles import Capability
 from refusals import Refusal
-from shipments.consignments import find_shipment
+from shipments.finding import find_shipment
 from shipments.models import RawReport, ReadPoint, ReadSession, SessionPurpose
 from shipments.read_sessions import (
     document_bytes,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from shipments.consignments import which_shipments_hold
 from shipments.epc import decode_epc
+from shipments.finding import which_shipments_hold
 from shipments.models import Consignment, LogisticUnit, ManifestItem
 from shipments.reconciliation import Reconciliation, StrayTag
 from shipments.session_tags import SeenTag

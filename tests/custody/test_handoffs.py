@@ -18,7 +18,7 @@ from ledger.tlog import canonical
 from ledger.tlog.entry import parse_entry
 from ledger.verification import verify_log
 from refusals import Refusal
-from shipments.consignments import ShipmentUnknown
+from shipments.finding import ShipmentUnknown
 from tests.custody.conftest import PIN
 
 pytestmark = pytest.mark.django_db

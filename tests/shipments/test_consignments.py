@@ -7,16 +7,14 @@ from shipments.consignments import (
     ManifestLine,
     ManifestRefused,
     PartyRefused,
-    ShipmentUnknown,
     Unit,
     close_consignment,
     create_consignment,
-    find_shipment,
     parse_manifest,
     register_party,
-    which_shipment_holds,
 )
 from shipments.epc import decode_epc, sscc_to_epc_hex
+from shipments.finding import ShipmentUnknown, find_shipment, which_shipment_holds
 from shipments.models import Consignment, LogisticUnit, ManifestItem
 from tests.shipments.conftest import SSCC, item_epc
 

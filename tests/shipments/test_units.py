@@ -19,12 +19,11 @@ from shipments.consignments import (
     Unit,
     close_consignment,
     create_consignment,
-    find_shipment,
     parse_manifest,
     register_party,
-    which_shipments_hold,
 )
 from shipments.epc import grai_to_epc_hex, sscc_plus_to_epc_hex, sscc_to_epc_hex
+from shipments.finding import find_shipment, which_shipments_hold
 from shipments.models import Consignment, LogisticUnit, ManifestItem
 from tests.shipments.conftest import SSCC, item_epc, sscc
 

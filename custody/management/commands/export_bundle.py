@@ -17,7 +17,7 @@ from ledger.tlog.bundle_file import BundleMalformed
 from ledger.tlog.entry import SUBJECT
 from ledger.witnessing import ask_witnesses
 from refusals import Refusal
-from shipments.consignments import find_shipment
+from shipments.finding import find_shipment
 
 
 class Command(BaseCommand):

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from custody.epcis_events import export_shipment
 from custody.epcis_projection import renew
 from refusals import Refusal
-from shipments.consignments import find_shipment
+from shipments.finding import find_shipment
 
 
 class Command(BaseCommand):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from django.core.management.base import BaseCommand, CommandError
 
 from refusals import Refusal
-from shipments.consignments import find_shipment
+from shipments.finding import find_shipment
 from shipments.models import Reader, ReadSession
 from shipments.mqtt_connection import BrokerMisnamed, read_broker, topic_of
 from shipments.reader_credentials import issue_credential, revoke_credential
