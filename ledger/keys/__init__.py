@@ -5,9 +5,6 @@ Only the sealer needs a private key. Which key is the current one, the public ``
 done once it names the new key, and whatever a crash left undone in the store is made up for by the next load.
 """
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,12 +15,12 @@ from ledger.errors import (
     RotationNotBegun,
     SealingStopped,
     SigningKeyMissing,
-    SigningKeyUnreadable,
     VerifierKeyChanged,
     VerifierKeyMissing,
 )
 from ledger.keys import vkey_file
 from ledger.keys.file_store import FileKeyStore
+from ledger.keys.held import held
 from ledger.keys.key_store import KeyStore
 from ledger.keys.vkey_file import VkeyFileMalformed
 from ledger.tlog.note import Signer
@@ -57,7 +54,7 @@ def load_signer(*, may_create: bool = False) -> Signer:
             return signer
     elif not may_create and store.next() is None:
         raise SigningKeyMissing(path=store.place)
-    with _exclusive():
+    with held(".lock"):
         return _settle(store, may_create=may_create)
 
 
@@ -111,7 +108,7 @@ def begin_rotation() -> Signer:
     :raises SealingStopped: if either key cannot be used
     """
     store = _open_store()
-    with _exclusive():
+    with held(".lock"):
         _settle(store, may_create=False)
         return Signer(settings.LEDGER_ORIGIN, store.begin_rotation())
 
@@ -126,7 +123,7 @@ def finish_rotation(first: int) -> None:
     :raises SealingStopped: if a key cannot be used
     """
     store = _open_store()
-    with _exclusive():
+    with held(".lock"):
         _settle(store, may_create=False)
         keys, key = load_vkeys(), store.next()
         if key is None:
@@ -153,7 +150,7 @@ def encrypt_key_files() -> list[Path]:
         raise KeyStoreUnknown(expected="file", found=settings.LEDGER_KEY_STORE)
     if store.load() is None:
         raise SigningKeyMissing(path=store.place)
-    with _exclusive():
+    with held(".lock"):
         return store.encrypt()
 
 
@@ -208,17 +205,3 @@ def _is_current(signer: Signer) -> bool:
 
 def _vkey_path() -> Path:
     return Path(f"{settings.LEDGER_KEY_FILE}.vkey")
-
-
-@contextmanager
-def _exclusive() -> Iterator[None]:
-    """Hold the keys for one process that makes or swaps them; each holder opens the lock file itself."""
-    path = Path(f"{settings.LEDGER_KEY_FILE}.lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = path.open("w")
-    except OSError as error:
-        raise SigningKeyUnreadable(path=str(path), why=error) from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

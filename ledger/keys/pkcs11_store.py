@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
 
 from ledger.errors import SigningKeyMissing, SigningKeyUnreadable
+from ledger.keys.held import held
 
 T = TypeVar("T")
 
@@ -26,7 +27,8 @@ _ED25519 = "1.3.101.112"
 # EC_POINT: a DER octet string of 32 bytes (PKCS #11 v3.0, section 2.3.5); some modules leave the two bytes out.
 _POINT = b"\x04\x20"
 
-# SoftHSM2 answers GeneralError while another process rewrites the token's files; that passes in moments.
+# Each login rewrites SoftHSM2's token file, and a process that starts meanwhile finds no token, no PIN or GeneralError.
+# Ours log in one at a time; for anybody else's, that passes in moments.
 _TRIES = 5
 _PAUSE_SECONDS = 0.1
 
@@ -179,7 +181,7 @@ class Pkcs11KeyStore:
         if not (self.module and self.token):
             raise SigningKeyUnreadable(path=self.place, why="LEDGER_PKCS11_MODULE and LEDGER_PKCS11_TOKEN are not set")
         try:
-            from pkcs11.exceptions import GeneralError, PKCS11Error
+            from pkcs11.exceptions import PinExpired, PinIncorrect, PinInvalid, PinLenRange, PinLocked, PKCS11Error
         except ImportError as error:
             raise SigningKeyUnreadable(
                 path=self.place, why="python-pkcs11 is not installed: pip install 'custody[pkcs11]'"
@@ -192,7 +194,8 @@ class Pkcs11KeyStore:
                     return work(self._session())
                 except PKCS11Error as error:
                     # Never for a refused PIN: a few of those lock the token.
-                    if tries == _TRIES or not (kept or isinstance(error, GeneralError)):
+                    refused = isinstance(error, PinExpired | PinIncorrect | PinInvalid | PinLenRange | PinLocked)
+                    if tries == _TRIES or refused:
                         raise SigningKeyUnreadable(path=self.place, why=_told(error)) from error
                 _sessions.clear()
                 _reset(self.module)
@@ -212,12 +215,14 @@ class Pkcs11KeyStore:
                 path=self.place,
                 why="the token refused LEDGER_PKCS11_PIN; it is not tried again in this process, since that locks it",
             )
-        token = pkcs11.lib(self.module).get_token(token_label=self.token)
-        try:
-            session = token.open(rw=True, user_pin=settings.LEDGER_PKCS11_PIN)
-        except (PinIncorrect, PinInvalid, PinLenRange):
-            _refused.add(tried)
-            raise
+        # Not the lock of who makes or swaps keys: its holder logs in too.
+        with held(".token.lock"):
+            token = pkcs11.lib(self.module).get_token(token_label=self.token)
+            try:
+                session = token.open(rw=True, user_pin=settings.LEDGER_PKCS11_PIN)
+            except (PinIncorrect, PinInvalid, PinLenRange):
+                _refused.add(tried)
+                raise
         _sessions[self.module, self.token] = session
         return session
 
