@@ -9,26 +9,22 @@ import uuid
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
-from biometrics.liveness import LivenessFailed
-from biometrics.models import CaptureSource, EvidenceKind, LivenessChallenge, Person, Verification
+from biometrics.models import Person, Verification
 from biometrics.people import display_name
-from biometrics.replay import PhotoResubmitted
 from biometrics.second_factor import check_second_factor
-from biometrics.vault import seal_evidence
-from biometrics.verification import Burst, Still, verify_face
 from custody import errors
-from custody.entries import handoff_body, refusal_body
+from custody.entries import handoff_body
+from custody.handoff_rows import close_session, lock_handoff, open_next_session, require_state
 from custody.interventions import ShipmentHeld, ShipmentSeized, require_free
-from custody.models import OPEN_STATES, EarlierSession, Handoff, HandoffState, Refused
+from custody.models import OPEN_STATES, Handoff, HandoffState
+from custody.receiver_face import FACE_HOLDS_FOR
+from custody.refused_attempts import record_refusal
 from ledger import attachments
-from ledger.models import Statement
 from ledger.submission import submit
 from ledger.tlog import canonical
-from refusals import Refusal
 from shipments.epc import decode_epc
 from shipments.finding import find_shipment, which_shipment_holds
 from shipments.models import Consignment, ReadPoint, ReadSession
@@ -43,11 +39,6 @@ from shipments.read_sessions import (
 )
 from shipments.reconciliation import Reconciliation
 from shipments.session_results import hold_against
-
-FACE_ATTEMPTS = 3
-# The refusals that use an attempt up: another face, no sign of life, a photo that was shown before.
-COUNTED = ("face_mismatch", "liveness_failed", "photo_resubmitted")
-FACE_HOLDS_FOR = timedelta(minutes=10)
 
 
 def current_handoff(consignment: Consignment) -> Handoff | None:
@@ -106,7 +97,7 @@ def open_handoff(
                 opened_at=timezone.now(),
             )
     except (errors.SamePersonOnBothSides, ShipmentHeld, ShipmentSeized) as refusal:
-        _record_refusal(
+        record_refusal(
             refusal, consignment=consignment, to_person=receiver, read_point=read_point, attempt=attempt, by=opened_by
         )
         raise
@@ -203,7 +194,7 @@ def reconcile_handoff(*, handoff: Handoff, by: User) -> Handoff:
     :raises Refusal: wrong_state, nothing_read, wrong_consignment
     """
     with transaction.atomic():
-        handoff = _locked(handoff, HandoffState.READING)
+        handoff = lock_handoff(handoff, HandoffState.READING)
         handoff.session = session = freeze_read_session(session=handoff.session)
         result = match_tags(handoff)
         if not result.seen_now:
@@ -213,12 +204,12 @@ def reconcile_handoff(*, handoff: Handoff, by: User) -> Handoff:
         if not strays:
             _keep(handoff, result)
             return handoff
-        _open_next_session(handoff, by, matched=False)
+        open_next_session(handoff, by, matched=False)
         handoff.save()
         refusal = errors.TagOfAnotherShipment(
             tag=strays[0].epc_hex, other=strays[0].shipment, reference=handoff.consignment.reference
         )
-        _record_refusal(refusal, handoff=handoff, by=by, items=[stray.epc_hex for stray in strays], session=session)
+        record_refusal(refusal, handoff=handoff, by=by, items=[stray.epc_hex for stray in strays], session=session)
     # Raised behind the transaction: the refusal is committed, and the next read session is open.
     raise refusal
 
@@ -237,141 +228,14 @@ def _keep(handoff: Handoff, result: Reconciliation) -> None:
 def read_again(*, handoff: Handoff, by: User) -> Handoff:
     """Start a second read session for a handoff whose tags were matched, because some were not seen."""
     with transaction.atomic():
-        handoff = _locked(handoff, HandoffState.RECONCILED)
-        _open_next_session(handoff, by, matched=True)
+        handoff = lock_handoff(handoff, HandoffState.RECONCILED)
+        open_next_session(handoff, by, matched=True)
         handoff.state = HandoffState.READING
         # What the receiver confirmed is no longer what will be handed over.
         handoff.reconciled_at = handoff.reconciliation = handoff.verification = None
         handoff.reconciliation_sha256 = ""
         handoff.save()
     return handoff
-
-
-def liveness_context(handoff: Handoff) -> str:
-    """Name what a challenge is issued for, so that its answer counts in this handoff alone."""
-    return f"handoff:{handoff.pk}"
-
-
-def verify_receiver(
-    *, handoff: Handoff, capture: Still | Burst, source: CaptureSource, by: User, camera: str = ""
-) -> Verification:
-    """
-    Verify the captured face against the receiver's template. Three mismatches refuse the handoff.
-
-    :param camera: what the camera calls itself; it is sealed, and in no entry
-    :returns: a match, or a first capture that asks for a second one, which is neither a refusal nor an attempt
-    :raises FaceNotMatched, LivenessNotShown, PhotoShownBefore: an entry and an attempt each time
-    :raises Refusal: no_face, several_faces, face_…, photo_…: nothing was compared, no attempt is counted
-    """
-    number = _take_attempt(handoff)
-    try:
-        verification = verify_face(
-            person=handoff.to_person,
-            capture=capture,
-            source=source,
-            camera=camera,
-            attempts_before=number - 1,
-            requested_by=by,
-            first_capture=first_capture(handoff),
-            may_capture_again=not _asked_once_more(handoff),
-        )
-    except (LivenessFailed, PhotoResubmitted) as failed:
-        with transaction.atomic():
-            refusal = _refuse_capture(_locked(handoff), failed, capture, by)
-        raise refusal from failed
-    except BaseException:
-        _give_attempt_back(handoff)
-        raise
-    with transaction.atomic():
-        handoff = _locked(handoff)
-        if verification.outcome != Verification.Outcome.NO_MATCH:
-            _require_state(handoff, HandoffState.RECONCILED)
-            matched = verification.outcome == Verification.Outcome.MATCH
-            handoff.verification = verification if matched else None
-            handoff.first_capture = None if matched else verification
-            handoff.face_attempts -= 1
-            handoff.save(update_fields=["verification", "first_capture", "face_attempts"])
-            return verification
-        refusal = _refuse_face(handoff, verification, by)
-    raise refusal
-
-
-def first_capture(handoff: Handoff) -> Verification | None:
-    """Return the first capture that a second one can still be decided with, as recent as a face has to be."""
-    # Asked of the database: what the caller holds may be older than the capture before this one.
-    awaited = Handoff.objects.filter(pk=handoff.pk).values("first_capture")
-    first = Verification.objects.select_related("descriptor").filter(pk__in=awaited).first()
-    if first is None or timezone.now() - first.created_at > FACE_HOLDS_FOR:
-        return None
-    # A template that was replaced meanwhile starts anew.
-    return first if handoff.to_person.templates.filter(pk=first.template_id, active=True).exists() else None
-
-
-def _asked_once_more(handoff: Handoff) -> bool:
-    """Tell whether a second capture was asked for and has decided nothing yet: letting it go must not be free."""
-    return Handoff.objects.filter(pk=handoff.pk, first_capture__isnull=False).exists()
-
-
-def _take_attempt(handoff: Handoff) -> int:
-    """Count an attempt before the face is looked at, so that attempts sent at once cannot share one."""
-    with transaction.atomic():
-        handoff = _locked(handoff, HandoffState.RECONCILED)
-        if handoff.face_attempts >= FACE_ATTEMPTS:
-            raise errors.NoAttemptLeft(person=display_name(handoff.to_person))
-        handoff.face_attempts += 1
-        handoff.save(update_fields=["face_attempts"])
-        return handoff.face_attempts
-
-
-def _give_attempt_back(handoff: Handoff) -> None:
-    Handoff.objects.filter(pk=handoff.pk).update(face_attempts=F("face_attempts") - 1)
-
-
-def _refuse_face(handoff: Handoff, verification: Verification, by: User) -> Refusal:
-    """Seal a mismatch, also where the handoff was closed meanwhile, and close it with the last attempt."""
-    person, left = display_name(handoff.to_person), attempts_left(handoff) - 1
-    refusal: Refusal = errors.FaceNotMatched(person=person, left=left)
-    if left <= 0:
-        refusal = errors.FaceNotMatchedFinally(person=person)
-    _use_attempt_up(handoff, left)
-    _record_refusal(refusal, handoff=handoff, by=by, verification=verification)
-    return refusal
-
-
-def _refuse_capture(handoff: Handoff, failed: Refusal, capture: Still | Burst, by: User) -> Refusal:
-    """Seal that the captured face did not count: no sign of life, or a photo that was shown before."""
-    left = attempts_left(handoff) - 1
-    facts = {"reason": failed.sentence, "reason_code": str(failed.facts.get("reason_code", failed.code))}
-    refusal: Refusal
-    if failed.code == LivenessFailed.code:
-        refusal = errors.LivenessNotShown(left=left, **facts) if left > 0 else errors.LivenessNotShownFinally(**facts)
-    else:
-        refusal = errors.PhotoShownBefore(left=left, **facts) if left > 0 else errors.PhotoShownBeforeFinally(**facts)
-    _use_attempt_up(handoff, left)
-    _record_refusal(refusal, handoff=handoff, by=by, challenge=_challenge_of(handoff, capture))
-    return refusal
-
-
-def attempts_left(handoff: Handoff) -> int:
-    """Tell how many more refused captures the handoff stands."""
-    return FACE_ATTEMPTS - handoff.refusals.filter(code__in=COUNTED).count()
-
-
-def _use_attempt_up(handoff: Handoff, left: int) -> None:
-    if handoff.state != HandoffState.RECONCILED:
-        return
-    handoff.verification = handoff.first_capture = None
-    if left <= 0:
-        handoff.state, handoff.closed_at = HandoffState.REFUSED, timezone.now()
-    handoff.save(update_fields=["verification", "first_capture", "state", "closed_at"])
-
-
-def _challenge_of(handoff: Handoff, capture: Still | Burst) -> LivenessChallenge | None:
-    """Return the challenge that the capture claims to answer, where it was issued for this handoff."""
-    if isinstance(capture, Still):
-        return None
-    issued = LivenessChallenge.objects.select_related("transcript")
-    return issued.filter(pk=capture.challenge, context=liveness_context(handoff)).first()
 
 
 def accept_handoff(*, handoff: Handoff, by: User, pin: str = "", badge: str = "") -> Handoff:
@@ -389,11 +253,11 @@ def accept_handoff(*, handoff: Handoff, by: User, pin: str = "", badge: str = ""
     try:
         _require_ready(handoff)
     except (ShipmentHeld, ShipmentSeized) as refusal:
-        _record_refusal(refusal, handoff=handoff, by=by)
+        record_refusal(refusal, handoff=handoff, by=by)
         raise
     method = check_second_factor(person=handoff.to_person, pin=pin, badge=badge)
     with transaction.atomic():
-        handoff = _locked(handoff)
+        handoff = lock_handoff(handoff)
         if handoff.state == HandoffState.ACCEPTED:
             return handoff  # the same acceptance, sent twice at once: the first one won
         _require_ready(handoff)
@@ -413,47 +277,27 @@ def accept_handoff(*, handoff: Handoff, by: User, pin: str = "", badge: str = ""
 def refuse_handoff(*, handoff: Handoff, reason: str, by: User) -> Handoff:
     """Close the handoff because the receiver or the operator declines it; the refusal is an entry."""
     with transaction.atomic():
-        handoff = _locked(handoff, *OPEN_STATES)
-        _close_session(handoff)
+        handoff = lock_handoff(handoff, *OPEN_STATES)
+        close_session(handoff)
         handoff.state, handoff.closed_at = HandoffState.REFUSED, timezone.now()
         handoff.save()
-        _record_refusal(errors.Declined(), handoff=handoff, by=by, note=reason)
+        record_refusal(errors.Declined(), handoff=handoff, by=by, note=reason)
     return handoff
 
 
 def cancel_handoff(*, handoff: Handoff, by: User) -> Handoff:
     """Close an open handoff that was opened by mistake; nothing was claimed, so nothing is sealed."""
     with transaction.atomic():
-        handoff = _locked(handoff, *OPEN_STATES)
-        _close_session(handoff)
+        handoff = lock_handoff(handoff, *OPEN_STATES)
+        close_session(handoff)
         handoff.state, handoff.closed_at = HandoffState.CANCELLED, timezone.now()
         handoff.save()
     return handoff
 
 
-def _locked(handoff: Handoff, *states: HandoffState) -> Handoff:
-    """Re-read the handoff under a row lock, and require one of ``states`` where any are named. In a transaction."""
-    # The shipment first, as open_handoff locks it: locks that are taken in one order do not wait for each other.
-    consignment = Consignment.objects.select_for_update(of=("self",)).get(handoffs=handoff.pk)
-    locked = (
-        Handoff.objects.select_for_update(of=("self",))
-        .select_related("read_point", "session", "to_person")
-        .get(pk=handoff.pk)
-    )
-    locked.consignment = consignment
-    if states:
-        _require_state(locked, *states)
-    return locked
-
-
-def _require_state(handoff: Handoff, *states: HandoffState) -> None:
-    if handoff.state not in states:
-        raise errors.WrongState(state=handoff.get_state_display().lower())
-
-
 def _require_ready(handoff: Handoff) -> None:
     """What must hold when custody passes: asked before the second factor, and again under the locks."""
-    _require_state(handoff, HandoffState.RECONCILED)
+    require_state(handoff, HandoffState.RECONCILED)
     _require_open(handoff.consignment)
     require_free(handoff.consignment)
     verification = handoff.verification
@@ -464,72 +308,3 @@ def _require_ready(handoff: Handoff) -> None:
         raise errors.FaceMissing(person=display_name(handoff.to_person))
     if timezone.now() - verification.created_at > FACE_HOLDS_FOR:
         raise errors.FaceTooOld(minutes=FACE_HOLDS_FOR // timedelta(minutes=1))
-
-
-def _open_next_session(handoff: Handoff, by: User, *, matched: bool) -> None:
-    EarlierSession.objects.create(handoff=handoff, session=handoff.session, matched=matched)
-    handoff.session = open_read_session(read_point=handoff.read_point, opened_by=by)
-
-
-def _close_session(handoff: Handoff) -> None:
-    # An open session would keep the read point from the next handoff.
-    if handoff.session.frozen_at is None:
-        handoff.session = freeze_read_session(session=handoff.session)
-
-
-def _record_refusal(
-    refusal: Refusal,
-    *,
-    by: User,
-    handoff: Handoff | None = None,
-    consignment: Consignment | None = None,
-    to_person: Person | None = None,
-    read_point: ReadPoint | None = None,
-    attempt: uuid.UUID | None = None,
-    verification: Verification | None = None,
-    challenge: LivenessChallenge | None = None,
-    items: list[str] | None = None,
-    session: ReadSession | None = None,
-    note: str = "",
-) -> None:
-    """
-    Seal the refusal of an attempt: of an open handoff, or of one that never came to be.
-
-    The latter is sealed once for each attempt and code: the same request, sent again, adds nothing.
-    """
-    if handoff is not None:
-        consignment, to_person, read_point = handoff.consignment, handoff.to_person, handoff.read_point
-        attempt = handoff.attempt
-    assert consignment and to_person and read_point and attempt
-    refused = Refused(
-        handoff=handoff,
-        consignment=consignment,
-        code=refusal.code,
-        at=timezone.now(),
-        by=by,
-        verification=verification,
-        challenge=challenge,
-    )
-    key = f"handoff_refused:{refused.pk}" if handoff else f"handoff_refused:{attempt}:{refusal.code}"
-    with transaction.atomic():
-        # Locked: two such requests at once would both find no statement under the key.
-        Consignment.objects.select_for_update().get(pk=consignment.pk)
-        if Statement.objects.filter(key=key).exists():
-            return
-        if note:
-            refused.note = seal_evidence(person=to_person, kind=EvidenceKind.NOTE, value=note.encode())
-        refused.statement = submit(
-            kind="handoff_refused",
-            subject=consignment.pk.urn,
-            body=refusal_body(
-                refused,
-                to_person=to_person,
-                read_point=read_point,
-                attempt=attempt,
-                items=items or [],
-                session=session,
-                reason_code=refusal.facts.get("reason_code", ""),
-            ),
-            key=key,
-        )
-        refused.save()

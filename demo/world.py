@@ -24,7 +24,7 @@ from biometrics.models import CaptureSource, Person, PersonKind
 from biometrics.people import register_person
 from biometrics.second_factor import set_pin
 from biometrics.verification import Still
-from custody import handoffs
+from custody import handoffs, receiver_face
 from custody.errors import FaceNotMatched
 from custody.models import Handoff
 from demo.portraits import portrait
@@ -299,7 +299,9 @@ def read(consignment: Consignment, reader: Reader) -> None:
 
 
 def _show_face(handoff: Handoff, photo: bytes, by: User) -> None:
-    handoffs.verify_receiver(handoff=handoff, capture=Still(photo, timezone.now()), source=CaptureSource.UPLOAD, by=by)
+    receiver_face.verify_receiver(
+        handoff=handoff, capture=Still(photo, timezone.now()), source=CaptureSource.UPLOAD, by=by
+    )
 
 
 def _gln(number: int) -> str:

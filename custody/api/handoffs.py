@@ -18,7 +18,7 @@ from accounts.roles import Capability
 from biometrics.liveness import issue_challenge
 from biometrics.models import CaptureSource, Person
 from biometrics.verification import MOST_FRAMES, Burst, Still, read_burst
-from custody import handoffs
+from custody import handoffs, receiver_face
 from custody.models import Handoff
 from shipments.models import ReadPoint, ReadSession
 
@@ -80,7 +80,7 @@ def describe(handoff: Handoff) -> dict[str, Any]:
 def _face(handoff: Handoff) -> str:
     if handoff.verification is not None:
         return handoff.verification.outcome
-    return "second_capture" if handoffs.first_capture(handoff) is not None else "not_confirmed"
+    return "second_capture" if receiver_face.first_capture(handoff) is not None else "not_confirmed"
 
 
 class HandoffView(APIView):
@@ -124,7 +124,7 @@ class Challenge(HandoffView):
     def post(self, request: Request, handoff_id: uuid.UUID) -> Response:
         handoff = self.handoff(handoff_id)
         challenge = issue_challenge(
-            person=handoff.to_person, context=handoffs.liveness_context(handoff), issued_to=self.user(request)
+            person=handoff.to_person, context=receiver_face.liveness_context(handoff), issued_to=self.user(request)
         )
         return Response(
             {
@@ -142,9 +142,9 @@ class Face(HandoffView):
         fields = FaceFields(data=request.data)
         fields.is_valid(raise_exception=True)
         handoff = self.handoff(handoff_id)
-        handoffs.verify_receiver(
+        receiver_face.verify_receiver(
             handoff=handoff,
-            capture=read_sent_capture(fields.validated_data, context=handoffs.liveness_context(handoff)),
+            capture=read_sent_capture(fields.validated_data, context=receiver_face.liveness_context(handoff)),
             source=CaptureSource.API,
             camera=fields.validated_data["camera"],
             by=self.user(request),

@@ -32,7 +32,7 @@ from biometrics.directory import open_names
 from biometrics.models import CaptureSource, Verification
 from biometrics.people import display_name
 from biometrics.verification import Burst, liveness_required
-from custody import handoffs
+from custody import handoffs, receiver_face
 from custody.directory import Directory
 from custody.models import OPEN_STATES, Handoff, HandoffState
 from custody.narrative import tell_refused
@@ -135,17 +135,17 @@ def _tag_rows(handoff: Handoff) -> TagRows:
 def _reconciled(request: HttpRequest, handoff: Handoff) -> dict[str, Any]:
     face = handoff.verification
     matched = face is not None and face.outcome == Verification.Outcome.MATCH
-    holds = matched and face is not None and timezone.now() - face.created_at <= handoffs.FACE_HOLDS_FOR
-    left = handoffs.attempts_left(handoff)
+    holds = matched and face is not None and timezone.now() - face.created_at <= receiver_face.FACE_HOLDS_FOR
+    left = receiver_face.attempts_left(handoff)
     return {
         "tags": _tag_rows(handoff),
         "face_confirmed": holds,
         "face_too_old": matched and not holds,
-        "minutes": int(handoffs.FACE_HOLDS_FOR.total_seconds() // 60),
-        "attempts_left": left if left < handoffs.FACE_ATTEMPTS else None,
-        "once_more": handoffs.first_capture(handoff) is not None,
+        "minutes": int(receiver_face.FACE_HOLDS_FOR.total_seconds() // 60),
+        "attempts_left": left if left < receiver_face.FACE_ATTEMPTS else None,
+        "once_more": receiver_face.first_capture(handoff) is not None,
         "liveness_required": liveness_required(),
-        "liveness_context": handoffs.liveness_context(handoff),
+        "liveness_context": receiver_face.liveness_context(handoff),
         "has_pin": hasattr(handoff.to_person, "pin"),
         "has_badge": handoff.to_person.badges.filter(revoked_at=None).exists(),
     }
@@ -289,9 +289,9 @@ def read_again(request: HttpRequest, handoff: Handoff) -> None:
 @_step
 def face(request: HttpRequest, handoff: Handoff) -> None:
     camera = camera_of(request)
-    capture = read_capture(request, context=handoffs.liveness_context(handoff))
+    capture = read_capture(request, context=receiver_face.liveness_context(handoff))
     live = isinstance(capture, Burst)
-    verification = handoffs.verify_receiver(
+    verification = receiver_face.verify_receiver(
         handoff=handoff,
         capture=capture,
         source=CaptureSource.WEBCAM if camera or live else CaptureSource.UPLOAD,

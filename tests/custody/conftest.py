@@ -17,7 +17,7 @@ from biometrics.models import CaptureSource, Person, PersonKind
 from biometrics.people import register_person
 from biometrics.second_factor import set_pin
 from biometrics.verification import Still
-from custody import handoffs
+from custody import handoffs, receiver_face
 from custody.models import Handoff
 from demo.portraits import Portrait, portrait
 from demo.reframing import reframe
@@ -114,7 +114,7 @@ class Dock:
         return handoffs.reconcile_handoff(handoff=handoff, by=self.beto)
 
     def show_face(self, handoff: Handoff, photo: bytes) -> None:
-        handoffs.verify_receiver(
+        receiver_face.verify_receiver(
             handoff=handoff,
             capture=Still(photo, timezone.now()),
             source=CaptureSource.WEBCAM,

@@ -14,7 +14,7 @@ from biometrics.errors import LivenessMissing, PersonExempt
 from biometrics.liveness import TimedFrame, issue_challenge
 from biometrics.models import CaptureSource, LivenessChallenge, Person, Verification
 from biometrics.verification import Burst
-from custody import errors, handoffs
+from custody import errors, handoffs, receiver_face
 from custody.entry_checks import _face_checks, check_entry
 from custody.models import Handoff, HandoffState, Refused
 from custody.narrative import tell
@@ -128,15 +128,17 @@ def required(settings) -> None:
 
 
 def ask(dock: Dock, handoff: Handoff) -> LivenessChallenge:
-    return issue_challenge(person=handoff.to_person, context=handoffs.liveness_context(handoff), issued_to=dock.beto)
+    return issue_challenge(
+        person=handoff.to_person, context=receiver_face.liveness_context(handoff), issued_to=dock.beto
+    )
 
 
 def turn_head(dock: Dock, handoff: Handoff, *, turns: list[str] | None = None) -> LivenessChallenge:
     challenge = ask(dock, handoff)
     frames = filmed(dock, turns or challenge.turns)
     wait_for_film(challenge.pk)
-    burst = Burst(challenge.pk, challenge.nonce, handoffs.liveness_context(handoff), frames, timezone.now())
-    handoffs.verify_receiver(handoff=handoff, capture=burst, source=CaptureSource.WEBCAM, by=dock.beto)
+    burst = Burst(challenge.pk, challenge.nonce, receiver_face.liveness_context(handoff), frames, timezone.now())
+    receiver_face.verify_receiver(handoff=handoff, capture=burst, source=CaptureSource.WEBCAM, by=dock.beto)
     return challenge
 
 
@@ -184,12 +186,12 @@ def test_a_challenge_of_another_handoff_counts_nowhere_else(dock: Dock, required
     burst = Burst(
         challenge.pk,
         challenge.nonce,
-        handoffs.liveness_context(handoff),
+        receiver_face.liveness_context(handoff),
         filmed(dock, challenge.turns),
         timezone.now(),
     )
     with pytest.raises(errors.LivenessNotShown):
-        handoffs.verify_receiver(handoff=handoff, capture=burst, source=CaptureSource.WEBCAM, by=dock.beto)
+        receiver_face.verify_receiver(handoff=handoff, capture=burst, source=CaptureSource.WEBCAM, by=dock.beto)
     assert "challenge" not in newest("handoff_refused").body["liveness"]
 
 

@@ -16,7 +16,7 @@ from biometrics.consent import ConsentGiven
 from biometrics.models import Verification
 from biometrics.people import register_person
 from biometrics.second_factor import issue_badge
-from custody import handoffs
+from custody import handoffs, receiver_face
 from custody.models import Handoff, HandoffState, Refused
 from ledger.models import Entry
 from ledger.sealing import seal_all
@@ -400,7 +400,7 @@ def test_a_face_confirmed_too_long_ago_is_asked_for_again(clerk: Client, dock: D
     handoff = dock.reconciled()
     dock.show_face(handoff, dock.marcos_face)
     verification = Verification.objects.get()
-    verification.created_at -= handoffs.FACE_HOLDS_FOR + timedelta(seconds=1)
+    verification.created_at -= receiver_face.FACE_HOLDS_FOR + timedelta(seconds=1)
     verification.save()
     page = show(clerk, handoff)
     assert "The face was confirmed more than 10 minutes ago. Confirm it again." in page
