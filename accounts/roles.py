@@ -39,6 +39,7 @@ class Capability(StrEnum):
     MANAGE_ZONES = "manage_zones"
     WATCH_ZONES = "watch_zones"
     INTERVENE = "intervene"
+    APPROVE_HANDOFFS = "approve_handoffs"
 
 
 CAPABILITIES: dict[str, frozenset[Capability]] = {
@@ -76,6 +77,8 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.SEE_RETENTION,
             Capability.WATCH_ZONES,
             Capability.INTERVENE,
+            # In place of a face, of who hands over, or of goods that do not fit: another person than whoever acts.
+            Capability.APPROVE_HANDOFFS,
         }
     ),
     Role.AUDITOR: frozenset(

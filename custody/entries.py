@@ -11,7 +11,9 @@ from typing import Any
 
 from accounts.models import User
 from biometrics.models import Person
-from custody.models import Handoff, Refused
+from custody.approvals import approval_body, approval_of
+from custody.handoff_exceptions import exceptions_of, weight_of
+from custody.models import FACE_REFUSALS, Handoff, Purpose, Refused
 from ledger.tlog.times import format_time
 from shipments.declarations import declared_last
 from shipments.entry_parts import goods_of
@@ -22,7 +24,7 @@ from shipments.seals import seals_part
 
 def handoff_body(handoff: Handoff, *, operator: User) -> dict[str, Any]:
     """Build the ``handoff`` body of an accepted handoff, before it is saved."""
-    assert handoff.reconciliation and handoff.reconciled_at and handoff.closed_at and handoff.verification
+    assert handoff.reconciliation and handoff.reconciled_at and handoff.closed_at
     earlier = list(handoff.earlier_sessions.select_related("session"))
     matched = 1 + sum(one.matched for one in earlier)
     reads = {
@@ -33,28 +35,20 @@ def handoff_body(handoff: Handoff, *, operator: User) -> dict[str, Any]:
     }
     if earlier:
         reads["earlier"] = [_session(one.session) for one in earlier[-LISTED:]]
-    # One session that misses a tag is weak evidence: the tag is listed as not seen, and is missing only after a second.
-    # A session in which a reader admitted to have lost reads does not count as one of the two.
-    unseen = reads["expected"] - reads["seen"] - reads["inferred"]
-    gaps = reads.get("gaps", 0)
-    missing = unseen if matched - gaps > 1 else 0
+    approval = approval_of(handoff, Purpose.EXCEPTIONS)
     exceptions = [
-        {"code": code, "items": items, "accepted_by": operator.pk.urn}
-        for code, items in (
-            ("missing_tag", missing),
-            ("unexpected_tag", reads["unexpected_total"]),
-            ("clock_skew", reads["skewed"]),
-            ("tid_mismatch", reads.get("tid_mismatch_total", 0)),
-            ("unencoded_tag", reads.get("unencoded_tag", 0)),
-            ("read_gap", gaps),
-        )
-        if items
+        {
+            "code": one.code,
+            "items": one.items,
+            "accepted_by": approval.officer_id.urn if one.needs_officer and approval else operator.pk.urn,
+        }
+        for one in exceptions_of(handoff)
     ]
-    return {
+    body = {
         "handoff": handoff.pk.urn,
         "attempt": handoff.attempt.urn,
         "goods": goods(handoff.consignment),
-        "from": _released_by(handoff),
+        "from": _released_by(handoff) | _release(handoff),
         "to": _person(handoff.to_person),
         "where": where(handoff.read_point),
         "when": {
@@ -63,11 +57,30 @@ def handoff_body(handoff: Handoff, *, operator: User) -> dict[str, Any]:
             "accepted_at": format_time(handoff.closed_at),
         },
         "reads": reads,
-        "face": handoff.verification.record,
+        **_receiver_confirmed(handoff),
         "second_factor": handoff.second_factor,
         "operator": operator.pk.urn,
         **seals_part(handoff.consignment),
-    } | ({"exceptions": exceptions} if exceptions else {})
+    }
+    weight = weight_of(handoff)
+    if weight is not None:
+        body["weight"] = weight.body()
+    if exceptions:
+        body["exceptions"] = exceptions
+    if approval is not None:
+        body["exceptions_approved"] = approval_body(approval)
+    return body
+
+
+def _receiver_confirmed(handoff: Handoff) -> dict[str, Any]:
+    """The receiver's face, or the officer who stood in for it and how often the face had failed before."""
+    if handoff.dual_control is None:
+        assert handoff.verification
+        return {"face": handoff.verification.record}
+    return {
+        "dual_control": approval_body(handoff.dual_control)
+        | {"faces_refused": handoff.refusals.filter(code__in=FACE_REFUSALS).count()}
+    }
 
 
 def refusal_body(
@@ -163,6 +176,16 @@ def _released_by(handoff: Handoff) -> dict[str, Any]:
     # First intake: no custodian yet, so the party that consigned the goods stands there.
     party = handoff.from_party
     return {"role": "consignor"} | ({"party": party.gln} if party and party.gln else {})
+
+
+def _release(handoff: Handoff) -> dict[str, Any]:
+    """How the holder let custody go; absent at first intake."""
+    if handoff.from_person_id is None:
+        return {}
+    if handoff.released_at is not None:
+        return {"released_at": format_time(handoff.released_at), "second_factor": handoff.release_factor}
+    approval = approval_of(handoff, Purpose.RELEASE)
+    return {"dual_control": approval_body(approval)} if approval else {}
 
 
 def where(read_point: ReadPoint) -> dict[str, Any]:

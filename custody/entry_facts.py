@@ -19,7 +19,9 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from biometrics.models import CaptureSource, PersonKind
 from custody.directory import Directory
+from custody.models import ApprovalReason, Document
 from custody.narrative import Line
+from custody.sentences.exceptions import EXCEPTIONS, how_much, kilograms
 from custody.sentences.goods import unit_name
 from custody.sentences.reasons import REASONS
 from ledger import attachments
@@ -455,23 +457,86 @@ def _tags(line: Line, state: str, epcs: list[str]) -> list[dict[str, str]]:
 
 
 def _exceptions(line: Line, directory: Directory) -> Section:
-    names = {
-        "missing_tag": _("Tags missing after a second reading"),
-        "unexpected_tag": _("Unexpected tags"),
-        "clock_skew": _("Tags whose reader’s clock was off"),
-        "tid_mismatch": _("Numbers read from another chip"),
-        "unencoded_tag": _("Tags that were never encoded"),
-        "read_gap": _("Read sessions with lost reads"),
-    }
     facts = [
         Fact(
-            names.get(exception["code"], exception["code"]),
-            _("%(items)s, accepted by %(account)s")
-            % {"items": exception["items"], "account": directory.account(exception["accepted_by"])},
+            str(EXCEPTIONS.get(exception["code"], exception["code"])),
+            _("%(items)s, accepted by %(who)s")
+            % {
+                "items": how_much(exception["code"], exception["items"]),
+                "who": _accepted_by(exception["accepted_by"], line, directory),
+            },
         )
         for exception in line.body["exceptions"]
     ]
     return Section(_("Exceptions"), "alert-triangle", facts)
+
+
+def _accepted_by(urn: str, line: Line, directory: Directory) -> str:
+    # Where no officer was needed, and in entries from before one was, the account stands there.
+    approved = line.body.get("exceptions_approved")
+    if approved is not None and approved["officer"] == urn:
+        return directory.person(urn)
+    return directory.account(urn)
+
+
+def _exceptions_approved(line: Line, directory: Directory) -> Section:
+    return _approval(_("An officer accepted the exceptions"), line.body["exceptions_approved"], directory)
+
+
+def _dual_control(line: Line, directory: Directory) -> Section:
+    approval = line.body["dual_control"]
+    section = _approval(_("An officer stood in for the face"), approval, directory)
+    refused = approval["faces_refused"]
+    if refused:
+        sentence = ngettext("%(count)s capture did not match", "%(count)s captures did not match", refused)
+        section.facts.append(Fact(_("Before that"), sentence % {"count": refused}))
+    return section
+
+
+def _release(line: Line, directory: Directory) -> Section | None:
+    """How who held custody gave it up; nothing at first intake, and in entries from before it was asked."""
+    given = line.body["from"]
+    if "dual_control" in given:
+        return _approval(_("An officer stood in for who handed over"), given["dual_control"], directory)
+    if "released_at" not in given:
+        return None
+    factor = str(_SECOND_FACTORS.get(given["second_factor"], given["second_factor"]))
+    facts = [
+        Fact(_("Handed over by"), directory.person(given["person"])),
+        Fact(_("Confirmed by"), factor),
+        Fact(_("When"), at=parse_time(given["released_at"])),
+    ]
+    return Section(_("Handed over"), "arrows-exchange", facts)
+
+
+def _approval(title: str, approval: dict[str, Any], directory: Directory) -> Section:
+    reasons, documents = dict(ApprovalReason.choices), dict(Document.choices)
+    facts = [
+        Fact(_("Officer"), directory.person(approval["officer"])),
+        Fact(_("Reason"), str(reasons.get(approval["reason"], approval["reason"]))),
+        Fact(_("Confirmed by"), str(_SECOND_FACTORS.get(approval["second_factor"], approval["second_factor"]))),
+        Fact(_("When"), at=parse_time(approval["given_at"])),
+        Fact(_("Account"), directory.account(approval["operator"])),
+    ]
+    if "document_checked" in approval:
+        checked = approval["document_checked"]
+        facts.insert(2, Fact(_("Document checked"), str(documents.get(checked, checked))))
+    fold = [Fact(_("Commitment to the note"), codes=(approval["note"],))] if "note" in approval else []
+    return Section(title, "user-check", facts, fold=fold, chip=_("Dual control"), tone="warn")
+
+
+def _weight(line: Line, directory: Directory) -> Section:
+    weight = line.body["weight"]
+    facts = [Fact(_("Measured"), kilograms(weight["measured_g"]))]
+    if "declared_g" not in weight:
+        return Section(_("Weight"), "package", facts)
+    facts += [
+        Fact(_("Declared"), kilograms(weight["declared_g"])),
+        Fact(_("Tolerance"), kilograms(weight["tolerance_g"])),
+    ]
+    fits = abs(weight["measured_g"] - weight["declared_g"]) <= weight["tolerance_g"]
+    chip, tone = (_("Within the tolerance"), "ok") if fits else (_("Beyond the tolerance"), "warn")
+    return Section(_("Weight"), "package", facts, chip=chip, tone=tone)
 
 
 def _enrolment(line: Line, directory: Directory) -> Section:
@@ -620,10 +685,14 @@ def _read_gap(line: Line, directory: Directory) -> Section:
 _PARTS: tuple[tuple[str, Callable[[Line, Directory], Section | None]], ...] = (
     ("items", _declaration),
     ("goods", _act),
+    ("from", _release),
     ("face", _face),
+    ("dual_control", _dual_control),
     ("liveness", _liveness),
     ("reads", _reads),
     ("exceptions", _exceptions),
+    ("exceptions_approved", _exceptions_approved),
+    ("weight", _weight),
     ("children", _packing),
     ("seal", _seal),
     ("seals", _seals_in_force),

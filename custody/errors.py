@@ -87,6 +87,43 @@ class FaceTooOld(Refusal):
     message = _("The face was confirmed more than %(minutes)s minutes ago. Confirm it again.")
 
 
+class NobodyHandsOver(Refusal):
+    code = "nobody_hands_over"
+    message = _("Nobody holds custody of %(reference)s yet: the receiver alone confirms this handoff.")
+
+
+class NotReleased(Refusal):
+    code = "not_released"
+    message = _("%(person)s holds custody and confirms first, by badge or PIN. If that cannot be, ask an officer.")
+
+
+class TagsMatchedAnew(Refusal):
+    code = "tags_matched_anew"
+    message = _("The tags were matched again meanwhile. Look at them, then confirm.")
+
+
+class ReadAgainFirst(Refusal):
+    code = "read_again_first"
+    message = _("%(count)s tags of %(reference)s were not read. Read again before custody passes without them.")
+
+
+class ExceptionsNotApproved(Refusal):
+    code = "exceptions_not_approved"
+    message = _("%(reference)s does not fit what was expected. An officer must accept the exceptions first.")
+
+
+class WeightNotRead(Refusal):
+    code = "weight_not_read"
+    message = _("“%(typed)s” is not a weight. Type kilograms in digits, with at most three behind the point.")
+    status = 422
+
+
+class WeightRefused(Refusal):
+    code = "weight_refused"
+    message = _("The weight was not recorded: a weight is more than nothing and at most %(most)s kg.")
+    status = 422
+
+
 class AttemptReused(Refusal):
     code = "attempt_reused"
     message = _("This attempt opened another handoff before. Start a new one.")

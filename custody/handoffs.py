@@ -12,15 +12,18 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from biometrics.models import Person, Verification
+from biometrics.models import Person
 from biometrics.people import display_name
 from biometrics.second_factor import check_second_factor
 from custody import errors
+from custody.approvals import approval_of
+from custody.countersigning import released
 from custody.entries import handoff_body
+from custody.handoff_exceptions import exceptions_for_officer, must_read_again, unseen
 from custody.handoff_rows import close_session, lock_handoff, open_next_session, require_state
 from custody.interventions import ShipmentHeld, ShipmentSeized, require_free
-from custody.models import OPEN_STATES, Handoff, HandoffState
-from custody.receiver_face import FACE_HOLDS_FOR
+from custody.models import OPEN_STATES, Handoff, HandoffState, Purpose
+from custody.receiver_face import FACE_HOLDS_FOR, face_holds
 from custody.refused_attempts import record_refusal
 from ledger import attachments
 from ledger.submission import submit
@@ -39,6 +42,8 @@ from shipments.read_sessions import (
 )
 from shipments.reconciliation import Reconciliation
 from shipments.session_results import hold_against
+
+MOST_GRAMS = 10**12
 
 
 def current_handoff(consignment: Consignment) -> Handoff | None:
@@ -231,10 +236,29 @@ def read_again(*, handoff: Handoff, by: User) -> Handoff:
         handoff = lock_handoff(handoff, HandoffState.RECONCILED)
         open_next_session(handoff, by, matched=True)
         handoff.state = HandoffState.READING
-        # What the receiver confirmed is no longer what will be handed over.
-        handoff.reconciled_at = handoff.reconciliation = handoff.verification = None
+        # What either side confirmed is no longer what will be handed over.
+        handoff.reconciled_at = handoff.reconciliation = handoff.verification = handoff.released_at = None
+        handoff.release_factor = ""
         handoff.reconciliation_sha256 = ""
         handoff.save()
+    return handoff
+
+
+def weigh_shipment(*, handoff: Handoff, measured_g: int | None) -> Handoff:
+    """
+    Keep what the scale shows, in grams; None takes it back. What was confirmed before holds no longer.
+
+    :raises Refusal: wrong_state, weight_refused
+    """
+    if measured_g is not None and not 0 < measured_g <= MOST_GRAMS:
+        raise errors.WeightRefused(most=f"{MOST_GRAMS // 1000:,}")
+    with transaction.atomic():
+        handoff = lock_handoff(handoff, HandoffState.RECONCILED)
+        if handoff.measured_g != measured_g:
+            handoff.measured_g = measured_g
+            handoff.verification = handoff.released_at = None
+            handoff.release_factor = ""
+            handoff.save(update_fields=["measured_g", "verification", "released_at", "release_factor"])
     return handoff
 
 
@@ -244,8 +268,9 @@ def accept_handoff(*, handoff: Handoff, by: User, pin: str = "", badge: str = ""
 
     Accepting what is accepted already returns it unchanged: one entry, the same answer.
 
-    :raises Refusal: wrong_state, shipment_closed, face_missing, face_too_old, second_factor_refused,
-        second_factor_locked; and, each an entry, shipment_held, shipment_seized
+    :raises Refusal: wrong_state, shipment_closed, read_again_first, exceptions_not_approved, not_released,
+        face_missing, face_too_old, second_factor_refused, second_factor_locked; and, each an entry, shipment_held,
+        shipment_seized
     """
     handoff = Handoff.objects.select_related("to_person", "verification", "consignment").get(pk=handoff.pk)
     if handoff.state == HandoffState.ACCEPTED:
@@ -264,6 +289,7 @@ def accept_handoff(*, handoff: Handoff, by: User, pin: str = "", badge: str = ""
         handoff.state = HandoffState.ACCEPTED
         handoff.closed_at = timezone.now()
         handoff.second_factor = method
+        handoff.dual_control = None if face_holds(handoff) else approval_of(handoff, Purpose.DUAL_CONTROL)
         handoff.statement = submit(
             kind="handoff",
             subject=handoff.consignment_id.urn,
@@ -300,11 +326,21 @@ def _require_ready(handoff: Handoff) -> None:
     require_state(handoff, HandoffState.RECONCILED)
     _require_open(handoff.consignment)
     require_free(handoff.consignment)
+    if must_read_again(handoff):
+        raise errors.ReadAgainFirst(count=unseen(handoff), reference=handoff.consignment.reference)
+    if exceptions_for_officer(handoff) and approval_of(handoff, Purpose.EXCEPTIONS) is None:
+        raise errors.ExceptionsNotApproved(reference=handoff.consignment.reference)
+    if not released(handoff) and handoff.from_person is not None:
+        raise errors.NotReleased(person=display_name(handoff.from_person))
+    _require_face(handoff)
+
+
+def _require_face(handoff: Handoff) -> None:
+    """The receiver's face, matched not long ago; where there is none, an officer may have stood in for it."""
+    if face_holds(handoff) or approval_of(handoff, Purpose.DUAL_CONTROL) is not None:
+        return
     verification = handoff.verification
-    if verification is None or verification.outcome != Verification.Outcome.MATCH:
-        raise errors.FaceMissing(person=display_name(handoff.to_person))
     # A face that was confirmed before the tags were matched confirmed something else.
-    if not handoff.reconciled_at or verification.created_at < handoff.reconciled_at:
+    if verification is None or not handoff.reconciled_at or verification.created_at < handoff.reconciled_at:
         raise errors.FaceMissing(person=display_name(handoff.to_person))
-    if timezone.now() - verification.created_at > FACE_HOLDS_FOR:
-        raise errors.FaceTooOld(minutes=FACE_HOLDS_FOR // timedelta(minutes=1))
+    raise errors.FaceTooOld(minutes=FACE_HOLDS_FOR // timedelta(minutes=1))

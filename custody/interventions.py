@@ -24,6 +24,7 @@ from biometrics.vault import seal_evidence
 from biometrics.verification import Burst, Still, verify_face
 from custody.entries import goods, where
 from custody.models import Act, Findings, Intervention, InterventionState, Reason
+from custody.officers import person_of_officer
 from ledger.submission import submit
 from ledger.tlog.times import format_time
 from refusals import Refusal
@@ -49,13 +50,6 @@ class InterventionNotYours(Refusal):
     code = "intervention_not_yours"
     message = _("Inspections, holds and seizures are officers’ acts.")
     status = 403
-
-
-class OfficerNotOnFile(Refusal):
-    code = "officer_not_on_file"
-    message = _(
-        "No enrolled person belongs to the account %(account)s. A supervisor enrols the officer and names the account."
-    )
 
 
 class InterventionRefused(Refusal):
@@ -245,10 +239,7 @@ def cancel_intervention(*, intervention: Intervention, by: User) -> Intervention
 def _officer(by: User) -> Person:
     if not by.may(Capability.INTERVENE):
         raise InterventionNotYours
-    officer = Person.objects.filter(user=by, erased_at=None).first()
-    if officer is None:
-        raise OfficerNotOnFile(account=by.get_username())
-    return officer
+    return person_of_officer(by)
 
 
 def _problem(act: str, reason: str, findings: str, note: str) -> Any:

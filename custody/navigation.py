@@ -44,6 +44,7 @@ GROUPS = (
             (_("Zones"), "zones", "camera", (Capability.WATCH_ZONES, Capability.MANAGE_ZONES)),
             (_("Interventions"), "interventions", "gavel", (Capability.INTERVENE,)),
             (_("Refusals"), "refusals", "ban", (Capability.SEE_REFUSALS,)),
+            (_("Officer wanted"), "approvals", "user-check", (Capability.SEE_REFUSALS,)),
         ),
     ),
     (

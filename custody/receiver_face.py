@@ -18,13 +18,11 @@ from biometrics.replay import PhotoResubmitted
 from biometrics.verification import Burst, Still, verify_face
 from custody import errors
 from custody.handoff_rows import lock_handoff, require_state
-from custody.models import Handoff, HandoffState
+from custody.models import FACE_REFUSALS, Handoff, HandoffState
 from custody.refused_attempts import record_refusal
 from refusals import Refusal
 
 FACE_ATTEMPTS = 3
-# The refusals that use an attempt up: another face, no sign of life, a photo that was shown before.
-COUNTED = ("face_mismatch", "liveness_failed", "photo_resubmitted")
 FACE_HOLDS_FOR = timedelta(minutes=10)
 
 
@@ -88,6 +86,18 @@ def first_capture(handoff: Handoff) -> Verification | None:
     return first if handoff.to_person.templates.filter(pk=first.template_id, active=True).exists() else None
 
 
+def face_holds(handoff: Handoff) -> bool:
+    """Tell whether the receiver's face was matched after the tags were, and not long ago."""
+    verification = handoff.verification
+    return (
+        verification is not None
+        and verification.outcome == Verification.Outcome.MATCH
+        and handoff.reconciled_at is not None
+        and verification.created_at >= handoff.reconciled_at
+        and timezone.now() - verification.created_at <= FACE_HOLDS_FOR
+    )
+
+
 def _asked_once_more(handoff: Handoff) -> bool:
     """Tell whether a second capture was asked for and has decided nothing yet: letting it go must not be free."""
     return Handoff.objects.filter(pk=handoff.pk, first_capture__isnull=False).exists()
@@ -135,7 +145,7 @@ def _refuse_capture(handoff: Handoff, failed: Refusal, capture: Still | Burst, b
 
 def attempts_left(handoff: Handoff) -> int:
     """Tell how many more refused captures the handoff stands."""
-    return FACE_ATTEMPTS - handoff.refusals.filter(code__in=COUNTED).count()
+    return FACE_ATTEMPTS - handoff.refusals.filter(code__in=FACE_REFUSALS).count()
 
 
 def _use_attempt_up(handoff: Handoff, left: int) -> None:

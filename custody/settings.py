@@ -238,6 +238,9 @@ if HTTPS:
         f"https://*{host}" if host.startswith(".") else f"https://{host}" for host in ALLOWED_HOSTS if host != "*"
     ]
 
+# How far a shipment may weigh otherwise than declared before an officer must accept it, in thousandths.
+WEIGHT_TOLERANCE_PERMILLE = int(os.environ.get("WEIGHT_TOLERANCE_PERMILLE", "20"))
+
 # One photo may be 15 MiB; a reader's report has its own cap and is read as a stream.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 

@@ -25,6 +25,7 @@ from biometrics.people import register_person
 from biometrics.second_factor import set_pin
 from biometrics.verification import Still
 from custody import handoffs, receiver_face
+from custody.countersigning import release_custody
 from custody.errors import FaceNotMatched
 from custody.models import Handoff
 from demo.portraits import portrait
@@ -39,7 +40,7 @@ from shipments.models import Consignment, Direction, Party, Reader
 from shipments.places import create_read_point, create_reader, create_site
 from shipments.simulation import plan_sightings, report_body
 
-ELENA, VICTOR, MARCO = "Elena Cortés", "Víctor Salas", "Marco Ruiz"
+ELENA, VICTOR, MARCO, ROSA = "Elena Cortés", "Víctor Salas", "Marco Ruiz", "Rosa Núñez"
 PREFIX = "0614141"  # the GS1 company prefix of the Tag Data Standard's own examples
 
 
@@ -72,6 +73,7 @@ class Custodian(NewPin):
 class World:
     logins: Sequence[Login]
     custodians: Sequence[Custodian]
+    officer: NewPin
 
 
 def database_is_empty() -> bool:
@@ -104,10 +106,10 @@ def make_world(photos: Path) -> World:
     _declare(by=Actor(account=User.objects.get(username="representative"), person=victor.person.pk))
 
     hand_over(second, to=elena, at=juarez, by=operator)
-    hand_over(second, to=victor, at=el_paso, by=operator)
+    hand_over(second, to=victor, at=el_paso, by=operator, given_by=elena)
     # Somebody else stands before the camera first: the refusal is an entry too.
     hand_over(third, to=marco, at=juarez, by=operator, impostor=victor.live)
-    return World(logins, custodians)
+    return World(logins, custodians, _register_officer(supervisor))
 
 
 def make_logins() -> list[Login]:
@@ -132,11 +134,11 @@ def make_logins() -> list[Login]:
 
 
 def renew_pins() -> list[NewPin]:
-    """Give the demo's three people new PINs. Found by name: of two with one name, the first on file is the demo's."""
+    """Give the demo's people new PINs. Found by name: of two with one name, the first on file is the demo's."""
     people = list(Person.objects.order_by("registered_at"))
     names = open_names(people)
     renewed = []
-    for name in (ELENA, VICTOR, MARCO):
+    for name in (ELENA, VICTOR, MARCO, ROSA):
         person = next((person for person in people if names.get(person.pk) == name), None)
         if person is not None:
             renewed.append(NewPin(name, _give_pin(person)))
@@ -183,6 +185,15 @@ def _enrol(photos: Path, by: User) -> list[Custodian]:
         enrol_person(person=person, photos=shown.captures, document=shown.document, enrolled_by=by)
         custodians.append(Custodian(name, _give_pin(person), person, shown.live))
     return custodians
+
+
+def _register_officer(by: User) -> NewPin:
+    """The officer's account belongs to somebody with a PIN, for dual control; there is no portrait left to enrol."""
+    account = User.objects.get(username="officer")
+    person = register_person(
+        name=ROSA, kind=PersonKind.OFFICER, registered_by=by, consent=ConsentGiven(language="es"), user=account
+    )
+    return NewPin(ROSA, _give_pin(person))
 
 
 def _make_shipments() -> list[Consignment]:
@@ -264,7 +275,13 @@ def _declare(*, by: Actor) -> None:
 
 
 def hand_over(
-    consignment: Consignment, *, to: Custodian, at: Reader, by: User, impostor: bytes | None = None
+    consignment: Consignment,
+    *,
+    to: Custodian,
+    at: Reader,
+    by: User,
+    given_by: Custodian | None = None,
+    impostor: bytes | None = None,
 ) -> Handoff:
     """One handoff from the scan to the entry, with the reads that the dock's reader would post."""
     handoff = handoffs.open_handoff(
@@ -276,6 +293,8 @@ def hand_over(
     )
     read(consignment, at)
     handoffs.reconcile_handoff(handoff=handoff, by=by)
+    if given_by is not None:
+        release_custody(handoff=handoff, pin=given_by.pin)
     if impostor is not None:
         try:
             _show_face(handoff, impostor, by)

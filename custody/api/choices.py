@@ -6,17 +6,18 @@ from rest_framework.views import APIView
 
 from accounts.access import requires
 from accounts.roles import Capability
-from biometrics.people import display_name, people_on_file
+from biometrics.people import display_name
+from custody.receivers import people_who_may_receive
 from shipments.models import ReadPoint
 
 
 class Receivers(APIView):
-    """Everybody who is enrolled."""
+    """Everybody who is enrolled, or exempt from face comparison."""
 
     permission_classes = [requires(Capability.HAND_OFF)]
 
     def get(self, request: Request) -> Response:
-        people = people_on_file().filter(templates__active=True)
+        people = people_who_may_receive()
         return Response([{"id": person.pk, "name": display_name(person), "role": person.kind} for person in people])
 
 

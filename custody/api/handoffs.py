@@ -19,7 +19,10 @@ from biometrics.liveness import issue_challenge
 from biometrics.models import CaptureSource, Person
 from biometrics.verification import MOST_FRAMES, Burst, Still, read_burst
 from custody import handoffs, receiver_face
-from custody.models import Handoff
+from custody.approvals import approval_of, ask_officer, shown
+from custody.countersigning import release_custody, released
+from custody.handoff_exceptions import exceptions_for_officer, must_read_again
+from custody.models import Handoff, HandoffState, Purpose
 from shipments.models import ReadPoint, ReadSession
 
 
@@ -45,9 +48,15 @@ class FaceFields(serializers.Serializer[Any]):
     captured_at = serializers.DateTimeField(required=False)
 
 
-class AcceptFields(serializers.Serializer[Any]):
+class FactorFields(serializers.Serializer[Any]):
+    """Somebody's own PIN or badge."""
+
     pin = serializers.CharField(max_length=32, default="", allow_blank=True)
     badge = serializers.CharField(max_length=64, default="", allow_blank=True)
+
+
+class WeighFields(serializers.Serializer[Any]):
+    measured_g = serializers.IntegerField(allow_null=True)
 
 
 class RefuseFields(serializers.Serializer[Any]):
@@ -65,6 +74,7 @@ def describe(handoff: Handoff) -> dict[str, Any]:
         "state": handoff.state,
         "tags": handoff.reconciliation or handoffs.match_tags(handoff).summary(),
         "face": _face(handoff),
+        "needs": _needs(handoff),
         "entry": None,
     }
     entry = handoff.statement.entry if handoff.statement else None
@@ -81,6 +91,20 @@ def _face(handoff: Handoff) -> str:
     if handoff.verification is not None:
         return handoff.verification.outcome
     return "second_capture" if receiver_face.first_capture(handoff) is not None else "not_confirmed"
+
+
+def _needs(handoff: Handoff) -> dict[str, Any] | None:
+    """What stands between the matched tags and custody; ``shown`` is what an officer who approves sends back."""
+    if handoff.state != HandoffState.RECONCILED:
+        return None
+    return {
+        "read_again": must_read_again(handoff),
+        "exceptions": exceptions_for_officer(handoff),
+        "exceptions_approved": approval_of(handoff, Purpose.EXCEPTIONS) is not None,
+        "released": bool(released(handoff)),
+        "face_stood_in_for": approval_of(handoff, Purpose.DUAL_CONTROL) is not None,
+        "shown": shown(handoff),
+    }
 
 
 class HandoffView(APIView):
@@ -118,6 +142,29 @@ class Reconcile(HandoffView):
 class ReadAgain(HandoffView):
     def post(self, request: Request, handoff_id: uuid.UUID) -> Response:
         return self.answer(handoffs.read_again(handoff=self.handoff(handoff_id), by=self.user(request)))
+
+
+class Weigh(HandoffView):
+    def post(self, request: Request, handoff_id: uuid.UUID) -> Response:
+        fields = WeighFields(data=request.data)
+        fields.is_valid(raise_exception=True)
+        return self.answer(handoffs.weigh_shipment(handoff=self.handoff(handoff_id), **fields.validated_data))
+
+
+class Release(HandoffView):
+    """Who holds custody confirms the matched tags by their own PIN or badge."""
+
+    def post(self, request: Request, handoff_id: uuid.UUID) -> Response:
+        fields = FactorFields(data=request.data)
+        fields.is_valid(raise_exception=True)
+        return self.answer(release_custody(handoff=self.handoff(handoff_id), **fields.validated_data))
+
+
+class AskOfficer(HandoffView):
+    def post(self, request: Request, handoff_id: uuid.UUID) -> Response:
+        handoff = self.handoff(handoff_id)
+        ask_officer(handoff=handoff)
+        return self.answer(handoff)
 
 
 class Challenge(HandoffView):
@@ -169,7 +216,7 @@ def read_sent_capture(sent: dict[str, Any], *, context: str) -> Still | Burst:
 
 class Accept(HandoffView):
     def post(self, request: Request, handoff_id: uuid.UUID) -> Response:
-        fields = AcceptFields(data=request.data)
+        fields = FactorFields(data=request.data)
         fields.is_valid(raise_exception=True)
         return self.answer(
             handoffs.accept_handoff(handoff=self.handoff(handoff_id), by=self.user(request), **fields.validated_data)
@@ -192,5 +239,5 @@ class Cancel(HandoffView):
 
 def _handoffs() -> QuerySet[Handoff]:
     return Handoff.objects.select_related(
-        "consignment", "read_point", "session", "to_person", "verification", "statement__entry"
+        "consignment", "read_point", "session", "from_person", "to_person", "verification", "statement__entry"
     )

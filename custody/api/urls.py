@@ -1,6 +1,18 @@
 from django.urls import path
 
-from custody.api import cameras, choices, declarations, handoffs, interventions, ledger, manifests, seals, units, zones
+from custody.api import (
+    approvals,
+    cameras,
+    choices,
+    declarations,
+    handoffs,
+    interventions,
+    ledger,
+    manifests,
+    seals,
+    units,
+    zones,
+)
 
 urlpatterns = [
     path("receivers", choices.Receivers.as_view()),
@@ -9,6 +21,10 @@ urlpatterns = [
     path("handoffs/<uuid:handoff_id>", handoffs.HandoffDetail.as_view()),
     path("handoffs/<uuid:handoff_id>/reconcile", handoffs.Reconcile.as_view()),
     path("handoffs/<uuid:handoff_id>/read-again", handoffs.ReadAgain.as_view()),
+    path("handoffs/<uuid:handoff_id>/weigh", handoffs.Weigh.as_view()),
+    path("handoffs/<uuid:handoff_id>/release", handoffs.Release.as_view()),
+    path("handoffs/<uuid:handoff_id>/ask-officer", handoffs.AskOfficer.as_view()),
+    path("handoffs/<uuid:handoff_id>/approvals", approvals.Approvals.as_view()),
     path("handoffs/<uuid:handoff_id>/challenge", handoffs.Challenge.as_view()),
     path("handoffs/<uuid:handoff_id>/face", handoffs.Face.as_view()),
     path("handoffs/<uuid:handoff_id>/accept", handoffs.Accept.as_view()),

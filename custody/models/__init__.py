@@ -1,20 +1,26 @@
-"""What custody itself keeps: handoffs with their refusals, officers' acts, and the zones that cameras watch."""
+"""What custody itself keeps: handoffs, refusals and approvals, officers' acts, and the zones that cameras watch."""
 
-from custody.models.handoffs import OPEN_STATES, EarlierSession, Handoff, HandoffState, Refused
+from custody.models.approvals import Approval, ApprovalReason, Document, Purpose
+from custody.models.handoffs import FACE_REFUSALS, OPEN_STATES, EarlierSession, Handoff, HandoffState, Refused
 from custody.models.interventions import Act, Findings, Intervention, InterventionState, Reason
 from custody.models.zones import Camera, CameraCoverage, Zone, ZoneAlert, ZoneEvent
 
 __all__ = [
+    "FACE_REFUSALS",
     "OPEN_STATES",
     "Act",
+    "Approval",
+    "ApprovalReason",
     "Camera",
     "CameraCoverage",
+    "Document",
     "EarlierSession",
     "Findings",
     "Handoff",
     "HandoffState",
     "Intervention",
     "InterventionState",
+    "Purpose",
     "Reason",
     "Refused",
     "Zone",

@@ -27,6 +27,10 @@ class HandoffState(models.TextChoices):
 OPEN_STATES = (HandoffState.READING, HandoffState.RECONCILED)
 
 
+# The refusals of a face: another one, no sign of life, a photo that was shown before.
+FACE_REFUSALS = ("face_mismatch", "liveness_failed", "photo_resubmitted")
+
+
 class Handoff(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     attempt = models.UUIDField(unique=True)
@@ -46,6 +50,12 @@ class Handoff(models.Model):
         Verification, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     second_factor = models.CharField(max_length=8, blank=True)
+    # When who holds custody confirmed the matched tags, and by what; an officer may have stood in for either person.
+    released_at = models.DateTimeField(null=True, blank=True)
+    release_factor = models.CharField(max_length=8, blank=True)
+    dual_control = models.OneToOneField("Approval", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    measured_g = models.BigIntegerField(null=True, blank=True)
+    officer_asked_at = models.DateTimeField(null=True, blank=True)
     opened_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     opened_at = models.DateTimeField()
     reconciled_at = models.DateTimeField(null=True, blank=True)
@@ -64,8 +74,15 @@ class Handoff(models.Model):
             ),
             models.CheckConstraint(
                 condition=~models.Q(state=HandoffState.ACCEPTED)
-                | models.Q(statement__isnull=False, verification__isnull=False, closed_at__isnull=False),
+                | (
+                    models.Q(statement__isnull=False, closed_at__isnull=False)
+                    & (models.Q(verification__isnull=False) | models.Q(dual_control__isnull=False))
+                ),
                 name="handoff_accepted_has_evidence",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(measured_g__isnull=True) | models.Q(measured_g__gt=0),
+                name="handoff_weight_is_positive",
             ),
         ]
 

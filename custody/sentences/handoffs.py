@@ -19,6 +19,15 @@ def _handoff(body: dict[str, Any], subject: str, directory: Directory) -> str:
         "place": directory.place(body["where"]["read_point"]),
         "tags": _tags_counted(reads),
     }
+    if "dual_control" in body:
+        facts["officer"] = directory.person(body["dual_control"]["officer"])
+        return (
+            _(
+                "%(to)s took over custody of %(shipment)s from %(from)s at %(place)s. "
+                "%(tags)s; %(officer)s stood in for the face."
+            )
+            % facts
+        )
     if "face" not in body:
         return _("%(to)s took over custody of %(shipment)s from %(from)s at %(place)s. %(tags)s.") % facts
     if body["face"].get("m", 1) > 1:

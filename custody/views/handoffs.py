@@ -4,8 +4,10 @@ The handoff on the screen: their list, and one address for the whole act, render
 Each step is a POST that makes one service call and goes back to that address; a refusal arrives there as a message.
 """
 
+import re
 import uuid
 from collections.abc import Callable
+from decimal import Decimal
 from functools import wraps
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -18,7 +20,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 from django.utils.translation import get_language
@@ -31,12 +32,15 @@ from accounts.roles import Capability
 from biometrics.directory import open_names
 from biometrics.models import CaptureSource, Verification
 from biometrics.people import display_name
-from biometrics.verification import Burst, liveness_required
-from custody import handoffs, receiver_face
+from biometrics.verification import Burst
+from custody import errors, handoffs, receiver_face
+from custody.approvals import ask_officer
+from custody.countersigning import release_custody
 from custody.directory import Directory
 from custody.models import OPEN_STATES, Handoff, HandoffState
 from custody.narrative import tell_refused
 from custody.views.captures import camera_of, read_capture
+from custody.views.confirming import confirming, wanted_of_officer
 from custody.views.opening import READ_POINT
 from ledger.models import Statement
 from refusals import Refusal
@@ -133,22 +137,10 @@ def _tag_rows(handoff: Handoff) -> TagRows:
 
 
 def _reconciled(request: HttpRequest, handoff: Handoff) -> dict[str, Any]:
-    face = handoff.verification
-    matched = face is not None and face.outcome == Verification.Outcome.MATCH
-    holds = matched and face is not None and timezone.now() - face.created_at <= receiver_face.FACE_HOLDS_FOR
-    left = receiver_face.attempts_left(handoff)
-    return {
-        "tags": _tag_rows(handoff),
-        "face_confirmed": holds,
-        "face_too_old": matched and not holds,
-        "minutes": int(receiver_face.FACE_HOLDS_FOR.total_seconds() // 60),
-        "attempts_left": left if left < receiver_face.FACE_ATTEMPTS else None,
-        "once_more": receiver_face.first_capture(handoff) is not None,
-        "liveness_required": liveness_required(),
-        "liveness_context": receiver_face.liveness_context(handoff),
-        "has_pin": hasattr(handoff.to_person, "pin"),
-        "has_badge": handoff.to_person.badges.filter(revoked_at=None).exists(),
-    }
+    context = confirming(handoff) | {"tags": _tag_rows(handoff)}
+    if _user(request).may(Capability.APPROVE_HANDOFFS):
+        context["wanted"] = wanted_of_officer(handoff, context)
+    return context
 
 
 def _accepted(request: HttpRequest, handoff: Handoff) -> dict[str, Any]:
@@ -177,6 +169,9 @@ def _receipt_facts(handoff: Handoff) -> list[dict[str, Any]]:
     if reads.get("unexpected"):
         tags += _(", %(count)s unexpected") % {"count": len(reads["unexpected"])}
     factor = {"pin": _("PIN"), "badge": _("Badge")}.get(handoff.second_factor, handoff.second_factor)
+    confirmed = _("Face matched; %(factor)s")
+    if handoff.dual_control_id is not None:
+        confirmed = _("An officer stood in for the face; %(factor)s")
     return [
         {"name": _("Shipment"), "value": f"{handoff.consignment.reference} · {handoff.consignment.description}"},
         {"name": _("From"), "value": _released_by(handoff)},
@@ -184,7 +179,7 @@ def _receipt_facts(handoff: Handoff) -> list[dict[str, Any]]:
         {"name": _("Place"), "value": f"{point.name}, {point.site.name}"},
         {"name": _("Accepted"), "value": render_to_string("partials/time.html", {"at": handoff.closed_at})},
         {"name": _("Tags"), "value": tags},
-        {"name": _("Person"), "value": _("Face matched; %(factor)s") % {"factor": factor}},
+        {"name": _("Person"), "value": confirmed % {"factor": factor}},
     ]
 
 
@@ -227,6 +222,9 @@ def _stage(handoff: Handoff) -> str:
     """The state, and whether what it says still waits for its entry; the page watches for a change of it."""
     statement = _statement(handoff)
     waiting = statement is not None and statement.entry_id is None
+    if handoff.state == HandoffState.RECONCILED:
+        # An officer approves from another device, and the one at the dock goes on.
+        return f"{handoff.state}-{handoff.approvals.count()}"
     return f"{handoff.state}-waiting" if waiting else handoff.state
 
 
@@ -287,6 +285,32 @@ def read_again(request: HttpRequest, handoff: Handoff) -> None:
 
 
 @_step
+def weigh(request: HttpRequest, handoff: Handoff) -> None:
+    handoffs.weigh_shipment(handoff=handoff, measured_g=_grams(request.POST.get("kg", "")))
+
+
+def _grams(typed: str) -> int | None:
+    """Read kilograms as they are typed, with a comma or a point. :raises WeightRefused:"""
+    typed = typed.strip()[:20]
+    if not typed:
+        return None
+    if not re.fullmatch(r"[0-9]{1,10}(?:[.,][0-9]{1,3})?", typed):
+        raise errors.WeightNotRead(typed=typed)
+    return int(Decimal(typed.replace(",", ".")) * 1000)
+
+
+@_step
+def release(request: HttpRequest, handoff: Handoff) -> None:
+    release_custody(handoff=handoff, **_factor(request))
+
+
+@_step
+def ask_for_officer(request: HttpRequest, handoff: Handoff) -> None:
+    ask_officer(handoff=handoff)
+    messages.info(request, _("The officers see this handoff now. This page goes on by itself when one has answered."))
+
+
+@_step
 def face(request: HttpRequest, handoff: Handoff) -> None:
     camera = camera_of(request)
     capture = read_capture(request, context=receiver_face.liveness_context(handoff))
@@ -307,9 +331,12 @@ def accept(request: HttpRequest, handoff: Handoff) -> None:
     handoffs.accept_handoff(
         handoff=handoff,
         by=_user(request),
-        pin=request.POST.get("pin", "").strip()[:32],
-        badge=request.POST.get("badge", "").strip()[:64],
+        **_factor(request),
     )
+
+
+def _factor(request: HttpRequest) -> dict[str, str]:
+    return {"pin": request.POST.get("pin", "").strip()[:32], "badge": request.POST.get("badge", "").strip()[:64]}
 
 
 @_step

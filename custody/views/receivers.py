@@ -1,11 +1,11 @@
-"""Who may receive a shipment: the people whose face can be verified. Names are opened for the screen alone."""
+"""Who may receive a shipment, by name. Names are opened for the screen alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from biometrics.directory import find_by_name, open_names
-from biometrics.models import ConsentPurpose, Person
-from biometrics.people import people_on_file
+from biometrics.models import Person
+from custody.receivers import people_who_may_receive
 
 LISTED = 40
 
@@ -17,11 +17,8 @@ class Receiver:
 
 
 def find_receivers(text: str = "") -> list[Person]:
-    """Keep whose name holds every word of ``text`` among those with an active template and a standing consent."""
-    people = people_on_file().filter(
-        templates__active=True, consents__purpose=ConsentPurpose.CUSTODY, consents__withdrawn_at=None
-    )
-    return find_by_name(list(people.distinct()), text)
+    """Keep whose name holds every word of ``text`` among those who may receive."""
+    return find_by_name(list(people_who_may_receive()), text)
 
 
 def with_names(people: Sequence[Person]) -> list[Receiver]:

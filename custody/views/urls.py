@@ -1,6 +1,7 @@
 from django.urls import path
 
 from custody.views import (
+    approvals,
     audit,
     browser_verification,
     declarations,
@@ -28,6 +29,11 @@ urlpatterns = [
     path("handoffs/<uuid:handoff_id>/scan/", handoffs.scan, name="handoff_scan"),
     path("handoffs/<uuid:handoff_id>/reconcile/", handoffs.reconcile, name="handoff_reconcile"),
     path("handoffs/<uuid:handoff_id>/read-again/", handoffs.read_again, name="handoff_read_again"),
+    path("handoffs/<uuid:handoff_id>/weigh/", handoffs.weigh, name="handoff_weigh"),
+    path("handoffs/<uuid:handoff_id>/release/", handoffs.release, name="handoff_release"),
+    path("handoffs/<uuid:handoff_id>/ask-officer/", handoffs.ask_for_officer, name="handoff_ask_officer"),
+    path("handoffs/<uuid:handoff_id>/approve/", approvals.approve, name="handoff_approve"),
+    path("approvals/", approvals.approval_list, name="approvals"),
     path("handoffs/<uuid:handoff_id>/face/", handoffs.face, name="handoff_face"),
     path("handoffs/<uuid:handoff_id>/accept/", handoffs.accept, name="handoff_accept"),
     path("handoffs/<uuid:handoff_id>/refuse/", handoffs.refuse, name="handoff_refuse"),

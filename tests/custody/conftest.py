@@ -11,6 +11,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.roles import Role
 from biometrics.consent import ConsentGiven
 from biometrics.enrolment import enrol_person
 from biometrics.models import CaptureSource, Person, PersonKind
@@ -18,7 +19,9 @@ from biometrics.people import register_person
 from biometrics.second_factor import set_pin
 from biometrics.verification import Still
 from custody import handoffs, receiver_face
-from custody.models import Handoff
+from custody.approvals import approve, shown
+from custody.countersigning import release_custody
+from custody.models import Approval, Handoff
 from demo.portraits import Portrait, portrait
 from demo.reframing import reframe
 from shipments.consignments import ManifestLine, Unit, create_consignment, register_party
@@ -60,12 +63,14 @@ def _takes(name: str, photos: Path) -> list[bytes]:
 
 @dataclass
 class Dock:
-    """Dock 1 and its reader, Beto who works there, Marco and Elena who may take custody."""
+    """Dock 1 and its reader, Beto who works there, Marco and Elena who may take custody, Rosa the officer."""
 
     reader: Reader
     beto: User
     marco: Person
     elena: Person
+    rosa: User
+    officer: Person
     photos: Path
     shipment: Consignment
     other: Consignment
@@ -122,9 +127,19 @@ class Dock:
             by=self.beto,
         )
 
+    def release(self, handoff: Handoff) -> Handoff:
+        return release_custody(handoff=handoff, pin=PIN)
+
+    def approve(self, handoff: Handoff, purpose: str, reason: str, **told: str) -> Approval:
+        """Rosa looks at the handoff as it is now, and approves it by her PIN."""
+        seen = shown(Handoff.objects.select_related("consignment").get(pk=handoff.pk))
+        return approve(handoff=handoff, purpose=purpose, reason=reason, by=self.rosa, seen=seen, pin=PIN, **told)
+
     def accepted(self, *, receiver: Person | None = None, **opening: object) -> Handoff:
         receiver = receiver or self.marco
         handoff = self.reconciled(receiver=receiver, **opening)
+        if handoff.from_person is not None:
+            self.release(handoff)
         self.show_face(handoff, self.marcos_face if receiver == self.marco else self.elenas_face)
         return handoffs.accept_handoff(handoff=handoff, by=self.beto, pin=PIN)
 
@@ -157,11 +172,18 @@ def shipment_of(reference: str, number: int, items: int) -> Consignment:
 def dock(beto: User, photos: Path, settings, tmp_path: Path) -> Dock:
     site = create_site(code="JRZ", name="Ciudad Juárez yard", gln="0614141000012")
     read_point = create_read_point(site=site, name="Dock 1", direction="in", extension="1")
+    rosa = User.objects.create_user("rosa", role=Role.OFFICER)
+    officer = register_person(
+        name="Rosa Núñez", kind=PersonKind.OFFICER, registered_by=beto, consent=ConsentGiven(language="en"), user=rosa
+    )
+    set_pin(person=officer, pin=PIN)
     return Dock(
         reader=create_reader(read_point=read_point, name="jrz-dock-1"),
         beto=beto,
         marco=_enrolled("Marco Ruiz", portrait("obama", photos), beto),
         elena=_enrolled("Elena Cortés", portrait("collins", photos), beto),
+        rosa=rosa,
+        officer=officer,
         photos=photos,
         shipment=shipment_of("LRD-1042", 1, 3),
         other=shipment_of("LRD-1043", 2, 2),

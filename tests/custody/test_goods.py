@@ -14,6 +14,7 @@ from biometrics.consent import ConsentGiven
 from biometrics.models import Evidence, EvidenceKind, Person, PersonKind
 from biometrics.people import register_person
 from biometrics.vault import open_evidence
+from custody import handoffs
 from custody.entry_facts import lay_out, named_attachments
 from custody.narrative import shipment_lines
 from ledger.models import Entry, Statement
@@ -23,7 +24,7 @@ from shipments.models import Consignment, LogisticUnit, ReadPoint, Seal
 from shipments.places import create_read_point, create_site
 from shipments.seals import Act, NewSeal, affix_seal, check_seal
 from shipments.units import register_unit
-from tests.custody.conftest import shipment_of
+from tests.custody.conftest import PIN, shipment_of
 
 BIC = "CSQU3054383"
 
@@ -300,7 +301,10 @@ def test_a_handoff_names_the_seals_in_force_and_the_entry_that_put_each_on(dock)
     call_command("seal")
     check_seal(seal=first, finding="tampered", act=by)
     register_unit(consignment=dock.shipment, unit=Unit(bic=BIC))
-    handoff = dock.accepted()
+    handoff = dock.reconciled()
+    dock.approve(handoff, "exceptions", "seal_seen")
+    dock.show_face(handoff, dock.marcos_face)
+    handoff = handoffs.accept_handoff(handoff=handoff, by=dock.beto, pin=PIN)
     call_command("seal")
     line = next(line for line in shipment_lines(dock.shipment) if line.kind == "handoff")
     first.statement.refresh_from_db()

@@ -72,7 +72,9 @@ def test_the_next_handoff_names_the_custodian_who_releases(dock):
     dock.accepted()
     dock.accepted(receiver=dock.elena)
     first, second = entries("handoff")
-    assert second.body["from"] == {"person": dock.marco.pk.urn, "role": "driver"}
+    released_at = second.body["from"].pop("released_at")
+    assert second.body["from"] == {"person": dock.marco.pk.urn, "role": "driver", "second_factor": "pin"}
+    assert second.body["when"]["reconciled_at"] <= released_at <= second.body["when"]["accepted_at"]
     assert second.subject_prev == bytes(Entry.objects.get(index=first.index).leaf_hash).hex()
 
 
@@ -217,11 +219,12 @@ def test_a_tag_not_read_is_an_exception_only_after_a_second_session(dock):
     again = handoffs.read_again(handoff=once, by=dock.beto)
     dock.read(*rest)
     again = handoffs.reconcile_handoff(handoff=again, by=dock.beto)
+    dock.approve(again, "exceptions", "shortage")
     dock.show_face(again, dock.marcos_face)
     handoffs.accept_handoff(handoff=again, by=dock.beto, pin=PIN)
     (entry,) = entries("handoff")
     assert entry.body["reads"]["not_seen"] == [first]
-    assert entry.body["exceptions"] == [{"accepted_by": dock.beto.pk.urn, "code": "missing_tag", "items": 1}]
+    assert entry.body["exceptions"] == [{"accepted_by": dock.officer.pk.urn, "code": "missing_tag", "items": 1}]
 
 
 def test_what_is_read_after_matching_changes_nothing(dock):
@@ -364,12 +367,15 @@ def test_a_session_refused_for_a_stray_makes_no_tag_missing_and_stands_behind_th
     handoff = dock.open()
     with pytest.raises(errors.TagOfAnotherShipment):
         read_some(dock, handoff, a, dock.tags(dock.other)[0])
-    accept(dock, read_some(dock, handoff, a, b))
+    with pytest.raises(errors.ReadAgainFirst):
+        accept(dock, read_some(dock, handoff, a, b))
+    handoff = handoffs.read_again(handoff=handoff, by=dock.beto)
+    accept(dock, read_some(dock, handoff, *dock.tags()))
     (refused,) = entries("handoff_refused")
     document = canonical.decode(bytes(Attachment.objects.get(pk=refused.body["reads"]["document"]).content))
     assert dock.tags(dock.other)[0] in [tag["epc"] for tag in document["tags"]]
     (entry,) = entries("handoff")
-    assert entry.body["reads"]["sessions"] == 1
+    assert entry.body["reads"]["sessions"] == 2
     assert "exceptions" not in entry.body
 
 

@@ -247,10 +247,17 @@ def test_tags_that_were_not_read_or_not_expected_are_named(auditor, dock):
     stranger = "3034257BF7194E4000001A85"
     dock.read(dock.tags()[0], stranger)
     handoffs.reconcile_handoff(handoff=handoff, by=dock.beto)
+    handoffs.read_again(handoff=handoff, by=dock.beto)
+    dock.read(dock.tags()[0], stranger)
+    handoffs.reconcile_handoff(handoff=handoff, by=dock.beto)
+    dock.approve(handoff, "exceptions", "other", note="The lorry waits on the bridge")
     dock.show_face(handoff, dock.marcos_face)
     handoffs.accept_handoff(handoff=handoff, by=dock.beto, pin="804215")
     seal_all()
     text = page(auditor, "entry", of_kind("handoff")[0].index)
+    assert "An officer accepted the exceptions" in text
+    assert "2, accepted by Rosa Núñez" in text
+    assert "on the bridge" not in text
     assert "1 of 3 expected tags read" in text
     assert "which alone proves nothing" in text
     assert "Carton 2" in text

@@ -43,7 +43,7 @@ class Command(BaseCommand):
         self.stdout.write("Making the demo world: three people enrolled, three handoffs with real faces, one refusal …")
         mark.mark_unfinished()
         world = make_world(photos)
-        self._tell(world.logins, world.custodians)
+        self._tell(world.logins, [*world.custodians, world.officer])
         self.stdout.write(
             "\nTry it: as operator hand LRD-1042 to Marco Ruiz at JRZ Dock 1; `make simulate` makes its tags arrive;\n"
             f"in place of a camera upload {photos / 'obama2.jpg'} (or another face, and be refused).\n"
@@ -57,6 +57,6 @@ class Command(BaseCommand):
         self.stdout.write("\nLog in as (shown this once):")
         for login in logins:
             self.stdout.write(f"  {login.username:<14} {login.password:<14} {login.does}")
-        self.stdout.write("\nWho may take custody (PIN):")
+        self.stdout.write("\nPINs (three who may take custody, and the officer for dual control):")
         for custodian in custodians:
             self.stdout.write(f"  {custodian.name:<14} {custodian.pin}")
