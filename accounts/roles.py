@@ -39,6 +39,8 @@ class Capability(StrEnum):
     MANAGE_ZONES = "manage_zones"
     WATCH_ZONES = "watch_zones"
     INTERVENE = "intervene"
+    SEE_AUTHORISATIONS = "see_authorisations"
+    GRANT_AUTHORISATIONS = "grant_authorisations"
 
 
 CAPABILITIES: dict[str, frozenset[Capability]] = {
@@ -56,6 +58,8 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.MANAGE_PEOPLE,
             Capability.MANAGE_ZONES,
             Capability.SEE_REFUSALS,
+            Capability.SEE_AUTHORISATIONS,
+            Capability.GRANT_AUTHORISATIONS,
         }
     ),
     Role.OFFICER: frozenset(
@@ -76,6 +80,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.SEE_RETENTION,
             Capability.WATCH_ZONES,
             Capability.INTERVENE,
+            Capability.SEE_AUTHORISATIONS,
         }
     ),
     Role.AUDITOR: frozenset(
@@ -86,6 +91,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.READ_ENTRIES,
             Capability.VERIFY_LEDGER,
             Capability.SEE_RETENTION,
+            Capability.SEE_AUTHORISATIONS,
         }
     ),
     # An administrator keeps people and places, and accounts in Django's admin, which asks for is_staff; custody itself
@@ -102,6 +108,8 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.MANAGE_ZONES,
             Capability.ERASE_PEOPLE,
             Capability.SEE_RETENTION,
+            Capability.SEE_AUTHORISATIONS,
+            Capability.GRANT_AUTHORISATIONS,
         }
     ),
     # Declares to customs in a trader's name; of the people on file they see themselves and other representatives alone.
