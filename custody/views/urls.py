@@ -2,6 +2,7 @@ from django.urls import path
 
 from custody.views import (
     audit,
+    authorisations,
     browser_verification,
     declarations,
     declaring,
@@ -50,6 +51,12 @@ urlpatterns = [
     path("interventions/<uuid:intervention_id>/face/", interventions.face, name="intervention_face"),
     path("interventions/<uuid:intervention_id>/cancel/", interventions.cancel, name="intervention_cancel"),
     path("shipments/<uuid:consignment_id>/intervene/", interventions.new, name="intervention_new"),
+    path("authorisations/", authorisations.authorisation_list, name="authorisations"),
+    path("authorisations/new/", authorisations.new, name="authorisation_new"),
+    path("authorisations/employments/", authorisations.employments, name="employments"),
+    path("authorisations/employments/<uuid:employment_id>/end/", authorisations.end, name="employment_end"),
+    path("authorisations/<uuid:authorisation_id>/", authorisations.authorisation, name="authorisation"),
+    path("authorisations/<uuid:authorisation_id>/withdraw/", authorisations.withdraw, name="authorisation_withdraw"),
     path("zones/", zones.zone_list, name="zones"),
     path("zones/new/", zones.new_zone, name="zone_new"),
     path("zones/alerts/", zone_alerts.alert_list, name="zone_alerts"),
