@@ -70,6 +70,7 @@ _FARTHEST_FIRST: tuple[type[UnauthorisedCustodian], ...] = (
     RouteNotCovered,
     OutsideHours,
 )
+_OVER = (AuthorisationAltered, AuthorisationWithdrawn, AuthorisationExpired, LicenceExpired)
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,7 @@ def _decide(asked: _Asked, on_file: _OnFile) -> Authorised:
     if whole is not None:
         return Authorised((whole.pk,))
     if not asked.codes:
-        raise _nearest([one for one in found if not one.hs], misfits) or NothingDeclared(**asked.named)
+        raise _nearest(found, [one for one in found if not one.hs], misfits) or NothingDeclared(**asked.named)
     used: dict[uuid.UUID, None] = {}
     for code in asked.codes:
         covering = next((one for one in fitting if _covers(one, code)), None)
@@ -314,7 +315,7 @@ def _not_covered(
     found: Sequence[Authorisation],
     misfits: dict[uuid.UUID, UnauthorisedCustodian | None],
 ) -> UnauthorisedCustodian:
-    nearest = _nearest([one for one in found if _covers(one, code)], misfits)
+    nearest = _nearest(found, [one for one in found if _covers(one, code)], misfits)
     if nearest is not None:
         return nearest
     without = [one for one in asked.codes if not any(_covers(authorisation, one) for authorisation in found)]
@@ -326,9 +327,14 @@ def _not_covered(
 
 
 def _nearest(
-    about: Sequence[Authorisation], misfits: dict[uuid.UUID, UnauthorisedCustodian | None]
+    found: Sequence[Authorisation],
+    covering: Sequence[Authorisation],
+    misfits: dict[uuid.UUID, UnauthorisedCustodian | None],
 ) -> UnauthorisedCustodian | None:
-    refusals = [refusal for one in about if (refusal := misfits[one.pk]) is not None]
+    """The refusal to tell: of those that cover the commodity; where none does and all are over, of any."""
+    refusals = [refusal for one in covering if (refusal := misfits[one.pk]) is not None]
+    if not covering and all(isinstance(misfits[one.pk], _OVER) for one in found):
+        refusals = [refusal for refusal in misfits.values() if refusal is not None]
     return max(refusals, key=lambda refusal: _FARTHEST_FIRST.index(type(refusal)), default=None)
 
 
