@@ -3,11 +3,12 @@
 import uuid
 from datetime import datetime
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -200,8 +201,13 @@ class EmploymentForm(forms.Form):
 @require_GET
 @capability_required(Capability.SEE_AUTHORISATIONS)
 def authorisation_list(request: HttpRequest) -> HttpResponse:
-    now = timezone.now()
-    page = Paginator(_authorisations(), PER_PAGE).get_page(request.GET.get("page"))
+    now, who = timezone.now(), " ".join(request.GET.get("who", "").split())[:120]
+    found = _authorisations()
+    if who:
+        # Names are sealed: no database can search them.
+        people = find_by_name(list(Person.objects.filter(authorisations__isnull=False).distinct()), who)
+        found = found.filter(Q(person__in=people) | Q(employer__name__icontains=who))
+    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     names = open_names({one.person for one in page.object_list if one.person is not None})
     return render(
         request,
@@ -209,6 +215,8 @@ def authorisation_list(request: HttpRequest) -> HttpResponse:
         {
             "page": page,
             "rows": [_told(one, names, now) for one in page.object_list],
+            "who": who,
+            "query": urlencode({"who": who}) if who else "",
             "may_grant": _user(request).may(Capability.GRANT_AUTHORISATIONS),
         },
     )

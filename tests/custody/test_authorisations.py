@@ -556,6 +556,15 @@ def test_a_supervisor_grants_and_withdraws_on_pages(yard, supervisor):
     assert "Withdrawn" in page and "Suspected of misuse" in page and "Withdraw it" not in page
 
 
+def test_the_list_is_narrowed_to_one_name(yard, supervisor):
+    yard.grant()
+    yard.grant(yard.carrier)
+    page = supervisor.get(reverse("authorisations"), {"who": "nora diaz"}).content.decode()
+    assert "Nora Díaz" in page and "Transportes" not in page
+    assert "Transportes" in supervisor.get(reverse("authorisations"), {"who": "paso"}).content.decode()
+    assert "Nobody of this name" in supervisor.get(reverse("authorisations"), {"who": "Ana"}).content.decode()
+
+
 def test_a_supervisor_says_who_works_for_whom(yard, supervisor):
     address = reverse("employments")
     typed = {"person": str(yard.nora.pk), "employer": str(yard.carrier.pk), "attempt": str(uuid.uuid4())}
@@ -652,7 +661,7 @@ def test_through_the_api(yard, client, rosa):
     assert client.post("/api/v1/authorisations", {}, content_type="application/json").status_code == 403
 
 
-def test_a_supervisor_of_another_kind_is_not_made_by_a_token(yard, client):
+def test_a_witness_is_told_of_no_authorisation(yard, client):
     witness = User.objects.create_user("wanda", role=Role.WITNESS)
     bearer = {"headers": {"Authorization": f"Bearer {issue_token(user=witness, purpose='test')}"}}
     assert client.get("/api/v1/authorisations", **bearer).status_code == 403
