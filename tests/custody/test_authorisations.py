@@ -1,11 +1,13 @@
 """Who may take what: what covers a shipment and what does not, who may grant it, and what the ledger says of it."""
 
+import threading
 import uuid
 from datetime import UTC, date, datetime, time, timedelta
+from time import sleep
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -398,6 +400,38 @@ def test_withdrawn_while_the_second_factor_is_checked_custody_does_not_pass(dock
     assert [body["reason"] for body in bodies("handoff_refused")] == ["authorisation_withdrawn"]
     kinds = [entry.kind for entry in Entry.objects.order_by("index") if entry.kind != "enrolment"]
     assert kinds[-2:] == ["authorisation_withdrawn", "handoff_refused"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_withdrawal_waits_for_a_handoff_that_is_being_accepted_by_it(dock: Dock, monkeypatch):
+    handoff = dock.reconciled()
+    dock.show_face(handoff, dock.marcos_face)
+    decided, failures, word = threading.Event(), [], handoffs.handoff_body
+
+    def worded_slowly(*args, **kwargs):
+        decided.set()
+        sleep(0.5)
+        return word(*args, **kwargs)
+
+    def withdraw() -> None:
+        try:
+            assert decided.wait(timeout=30)
+            withdraw_authorisation(authorisation=dock.marcos_right, reason=WithdrawalReason.LEFT, by=dock.rosa)
+        except Exception as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(handoffs, "handoff_body", worded_slowly)
+    thread = threading.Thread(target=withdraw)
+    thread.start()
+    accepted = handoffs.accept_handoff(handoff=handoff, by=dock.beto, pin=PIN)
+    thread.join(timeout=60)
+    assert failures == []
+    withdrawn = Authorisation.objects.get(pk=dock.marcos_right.pk)
+    assert accepted.state == HandoffState.ACCEPTED
+    assert withdrawn.withdrawn_at > accepted.closed_at
+    assert withdrawn.withdrawal_id > accepted.statement_id
 
 
 # Granting, and who may
