@@ -344,8 +344,17 @@ def test_a_row_that_was_given_to_another_or_brought_back_authorises_nobody(yard)
     third = yard.grant()
     withdraw_authorisation(authorisation=third, reason=WithdrawalReason.SUSPICION, by=yard.rosa)
     back = {"withdrawn_at": None, "withdrawn_by": None, "withdrawn_for": "", "withdrawal": None}
-    Authorisation.objects.filter(pk=third.pk).update(**back)
-    assert yard.refused().facts["reason_code"] == "authorisation_altered"
+    for change in ({"withdrawn_at": MONDAY + timedelta(days=1)}, back):
+        Authorisation.objects.filter(pk=third.pk).update(**change)
+        assert yard.refused().facts["reason_code"] == "authorisation_altered"
+        seal_all()
+
+
+def test_a_row_that_was_dated_back_authorises_nobody(yard):
+    moment = timezone.now()
+    granted = yard.grant(valid_from=date(2020, 1, 1))
+    Authorisation.objects.filter(pk=granted.pk).update(granted_at=moment - timedelta(days=1))
+    assert yard.refused(moment).facts["reason_code"] == "authorisation_altered"
 
 
 def test_an_employment_that_was_changed_or_brought_back_helps_nobody(yard):
@@ -358,6 +367,9 @@ def test_an_employment_that_was_changed_or_brought_back_helps_nobody(yard):
     assert yard.asked()
     end_employment(employment=second, by=yard.rosa)
     Employment.objects.filter(pk=second.pk).update(ended_at=None, ended_by=None, ending=None)
+    assert yard.refused()
+    later = {"ended_at": MONDAY + timedelta(days=1), "ended_by": yard.rosa, "ending": second.statement}
+    Employment.objects.filter(pk=second.pk).update(**later)
     assert yard.refused()
 
 
@@ -498,6 +510,8 @@ def test_sent_twice_it_is_granted_recorded_withdrawn_and_ended_once(yard, carla)
     attempt = uuid.uuid4()
     first, again = (grant_authorisation(to=yard.nora, allowed=Terms(), by=yard.rosa, attempt=attempt) for _ in range(2))
     assert first == again
+    with pytest.raises(AttemptReused):
+        grant_authorisation(to=yard.nora, allowed=Terms(hs=["85"]), by=yard.rosa, attempt=attempt)
     with pytest.raises(AttemptReused):
         grant_authorisation(to=yard.carrier, allowed=Terms(), by=yard.rosa, attempt=attempt)
     with pytest.raises(AttemptReused):
