@@ -1,7 +1,8 @@
 """
 Grant and withdraw authorisations, and record who works for whom: each an entry that names the account behind it.
 
-Nobody does any of it for themselves: not for the person of their own account, and not for their own employer.
+Nobody gains anything by their own hand: not the person of their own account, and not that person's employer.
+Withdrawing gives nobody a right, so that it asks for the capability alone.
 """
 
 import re
