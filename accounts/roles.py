@@ -40,6 +40,8 @@ class Capability(StrEnum):
     WATCH_ZONES = "watch_zones"
     INTERVENE = "intervene"
     APPROVE_HANDOFFS = "approve_handoffs"
+    SEE_AUTHORISATIONS = "see_authorisations"
+    GRANT_AUTHORISATIONS = "grant_authorisations"
 
 
 CAPABILITIES: dict[str, frozenset[Capability]] = {
@@ -57,6 +59,8 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.MANAGE_PEOPLE,
             Capability.MANAGE_ZONES,
             Capability.SEE_REFUSALS,
+            Capability.SEE_AUTHORISATIONS,
+            Capability.GRANT_AUTHORISATIONS,
         }
     ),
     Role.OFFICER: frozenset(
@@ -79,6 +83,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.INTERVENE,
             # In place of a face, of who hands over, or of goods that do not fit: another person than whoever acts.
             Capability.APPROVE_HANDOFFS,
+            Capability.SEE_AUTHORISATIONS,
         }
     ),
     Role.AUDITOR: frozenset(
@@ -89,6 +94,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.READ_ENTRIES,
             Capability.VERIFY_LEDGER,
             Capability.SEE_RETENTION,
+            Capability.SEE_AUTHORISATIONS,
         }
     ),
     # An administrator keeps people and places, and accounts in Django's admin, which asks for is_staff; custody itself
@@ -105,6 +111,8 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.MANAGE_ZONES,
             Capability.ERASE_PEOPLE,
             Capability.SEE_RETENTION,
+            Capability.SEE_AUTHORISATIONS,
+            Capability.GRANT_AUTHORISATIONS,
         }
     ),
     # Declares to customs in a trader's name; of the people on file they see themselves and other representatives alone.

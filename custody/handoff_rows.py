@@ -13,7 +13,7 @@ def lock_handoff(handoff: Handoff, *states: HandoffState) -> Handoff:
     consignment = Consignment.objects.select_for_update(of=("self",)).get(handoffs=handoff.pk)
     locked = (
         Handoff.objects.select_for_update(of=("self",))
-        .select_related("read_point", "session", "to_person")
+        .select_related("read_point__site", "session", "to_person")
         .get(pk=handoff.pk)
     )
     locked.consignment = consignment

@@ -17,6 +17,7 @@ from biometrics.people import display_name
 from biometrics.second_factor import check_second_factor
 from custody import errors
 from custody.approvals import approval_of
+from custody.authorisations import Authorised, UnauthorisedCustodian, require_authorised
 from custody.countersigning import released
 from custody.entries import handoff_body
 from custody.handoff_exceptions import exceptions_for_officer, must_read_again, unseen
@@ -44,6 +45,8 @@ from shipments.reconciliation import Reconciliation
 from shipments.session_results import hold_against
 
 MOST_GRAMS = 10**12
+# What keeps a shipment from being handed over, or handed to this person: an entry each time it is tried.
+KEPT_FROM = (ShipmentHeld, ShipmentSeized, UnauthorisedCustodian)
 
 
 def current_handoff(consignment: Consignment) -> Handoff | None:
@@ -74,7 +77,8 @@ def open_handoff(
     :param take_over: what a trigger had read there, to go on with instead of reading anew; without it, a session that
         a trigger has open ends, and stays as a record of what passed
     :raises Refusal: shipment_unknown, shipment_closed, handoff_already_open, read_point_busy, session_not_offered,
-        attempt_reused; and, each an entry, same_person_both_sides, shipment_held, shipment_seized
+        attempt_reused; and, each an entry, same_person_both_sides, shipment_held, shipment_seized,
+        unauthorised_custodian
     """
     consignment = find_shipment(code=shipment)
     asked = (consignment.pk, receiver.pk, read_point.pk)
@@ -90,6 +94,7 @@ def open_handoff(
             held = current_handoff(consignment)
             if held is not None and held.to_person_id == receiver.pk:
                 raise errors.SamePersonOnBothSides(person=display_name(receiver), reference=consignment.reference)
+            _require_authorised(consignment, receiver, read_point)
             return Handoff.objects.create(
                 attempt=attempt,
                 consignment=consignment,
@@ -101,7 +106,7 @@ def open_handoff(
                 opened_by=opened_by,
                 opened_at=timezone.now(),
             )
-    except (errors.SamePersonOnBothSides, ShipmentHeld, ShipmentSeized) as refusal:
+    except (errors.SamePersonOnBothSides, *KEPT_FROM) as refusal:
         record_refusal(
             refusal, consignment=consignment, to_person=receiver, read_point=read_point, attempt=attempt, by=opened_by
         )
@@ -270,22 +275,28 @@ def accept_handoff(*, handoff: Handoff, by: User, pin: str = "", badge: str = ""
 
     :raises Refusal: wrong_state, shipment_closed, read_again_first, exceptions_not_approved, not_released,
         face_missing, face_too_old, second_factor_refused, second_factor_locked; and, each an entry, shipment_held,
-        shipment_seized
+        shipment_seized, unauthorised_custodian
     """
-    handoff = Handoff.objects.select_related("to_person", "verification", "consignment").get(pk=handoff.pk)
+    handoff = Handoff.objects.select_related("to_person", "verification", "consignment", "read_point__site").get(
+        pk=handoff.pk
+    )
     if handoff.state == HandoffState.ACCEPTED:
         return handoff
     try:
-        _require_ready(handoff)
-    except (ShipmentHeld, ShipmentSeized) as refusal:
+        return _accept(handoff, by, pin, badge)
+    except KEPT_FROM as refusal:
         record_refusal(refusal, handoff=handoff, by=by)
         raise
+
+
+def _accept(handoff: Handoff, by: User, pin: str, badge: str) -> Handoff:
+    _require_ready(handoff)
     method = check_second_factor(person=handoff.to_person, pin=pin, badge=badge)
     with transaction.atomic():
         handoff = lock_handoff(handoff)
         if handoff.state == HandoffState.ACCEPTED:
             return handoff  # the same acceptance, sent twice at once: the first one won
-        _require_ready(handoff)
+        authorised = _require_ready(handoff, lock=True)
         handoff.state = HandoffState.ACCEPTED
         handoff.closed_at = timezone.now()
         handoff.second_factor = method
@@ -293,7 +304,7 @@ def accept_handoff(*, handoff: Handoff, by: User, pin: str = "", badge: str = ""
         handoff.statement = submit(
             kind="handoff",
             subject=handoff.consignment_id.urn,
-            body=handoff_body(handoff, operator=by),
+            body=handoff_body(handoff, operator=by, authorised=authorised),
             key=f"handoff:{handoff.attempt}",
         )
         handoff.save()
@@ -321,7 +332,15 @@ def cancel_handoff(*, handoff: Handoff, by: User) -> Handoff:
     return handoff
 
 
-def _require_ready(handoff: Handoff) -> None:
+def _require_authorised(
+    consignment: Consignment, receiver: Person, read_point: ReadPoint, *, lock: bool = False
+) -> Authorised:
+    return require_authorised(
+        person=receiver, employer=None, consignment=consignment, site=read_point.site, at=timezone.now(), lock=lock
+    )
+
+
+def _require_ready(handoff: Handoff, *, lock: bool = False) -> Authorised:
     """What must hold when custody passes: asked before the second factor, and again under the locks."""
     require_state(handoff, HandoffState.RECONCILED)
     _require_open(handoff.consignment)
@@ -333,6 +352,7 @@ def _require_ready(handoff: Handoff) -> None:
     if not released(handoff) and handoff.from_person is not None:
         raise errors.NotReleased(person=display_name(handoff.from_person))
     _require_face(handoff)
+    return _require_authorised(handoff.consignment, handoff.to_person, handoff.read_point, lock=lock)
 
 
 def _require_face(handoff: Handoff) -> None:

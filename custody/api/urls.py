@@ -2,6 +2,7 @@ from django.urls import path
 
 from custody.api import (
     approvals,
+    authorisations,
     cameras,
     choices,
     declarations,
@@ -35,6 +36,12 @@ urlpatterns = [
     path("interventions/<uuid:intervention_id>/challenge", interventions.Challenge.as_view()),
     path("interventions/<uuid:intervention_id>/face", interventions.Face.as_view()),
     path("interventions/<uuid:intervention_id>/cancel", interventions.Cancel.as_view()),
+    path("authorisations", authorisations.Authorisations.as_view()),
+    path("authorisations/check", authorisations.Check.as_view()),
+    path("authorisations/employments", authorisations.Employments.as_view()),
+    path("authorisations/employments/<uuid:employment_id>/end", authorisations.EndEmployment.as_view()),
+    path("authorisations/<uuid:authorisation_id>", authorisations.AuthorisationDetail.as_view()),
+    path("authorisations/<uuid:authorisation_id>/withdraw", authorisations.Withdraw.as_view()),
     path("zones", zones.Zones.as_view()),
     path("zones/<uuid:zone_id>/presence", zones.Presence.as_view()),
     path("zone-alerts", zones.Alerts.as_view()),

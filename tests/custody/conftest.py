@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -21,13 +22,14 @@ from biometrics.verification import Still
 from custody import handoffs, receiver_face
 from custody.approvals import approve, shown
 from custody.countersigning import release_custody
-from custody.models import Approval, Handoff
+from custody.granting import Terms, grant_authorisation
+from custody.models import Approval, Authorisation, Handoff
 from demo.portraits import Portrait, portrait
 from demo.reframing import reframe
 from shipments.consignments import ManifestLine, Unit, create_consignment, register_party
 from shipments.epc import check_digit, sgtin_to_epc_hex
 from shipments.ingest import record_report
-from shipments.models import Consignment, Reader
+from shipments.models import Consignment, Party, Reader
 from shipments.places import create_read_point, create_reader, create_site
 from shipments.simulation import Sighting, report_body
 
@@ -63,17 +65,20 @@ def _takes(name: str, photos: Path) -> list[bytes]:
 
 @dataclass
 class Dock:
-    """Dock 1 and its reader, Beto who works there, Marco and Elena who may take custody, Rosa the officer."""
+    """Dock 1, Beto who works there, Marco and Elena whom Rosa authorised to take anything, Sofía the officer."""
 
     reader: Reader
     beto: User
     marco: Person
     elena: Person
-    rosa: User
+    sofia: User
     officer: Person
     photos: Path
     shipment: Consignment
     other: Consignment
+    rosa: User
+    marcos_right: Authorisation
+    elenas_right: Authorisation
     marco_shown: int = 0
     elena_shown: int = 0
 
@@ -131,9 +136,9 @@ class Dock:
         return release_custody(handoff=handoff, pin=PIN)
 
     def approve(self, handoff: Handoff, purpose: str, reason: str, **told: str) -> Approval:
-        """Rosa looks at the handoff as it is now, and approves it by her PIN."""
+        """Sofía looks at the handoff as it is now, and approves it by her PIN."""
         seen = shown(Handoff.objects.select_related("consignment").get(pk=handoff.pk))
-        return approve(handoff=handoff, purpose=purpose, reason=reason, by=self.rosa, seen=seen, pin=PIN, **told)
+        return approve(handoff=handoff, purpose=purpose, reason=reason, by=self.sofia, seen=seen, pin=PIN, **told)
 
     def accepted(self, *, receiver: Person | None = None, **opening: object) -> Handoff:
         receiver = receiver or self.marco
@@ -142,6 +147,11 @@ class Dock:
             self.release(handoff)
         self.show_face(handoff, self.marcos_face if receiver == self.marco else self.elenas_face)
         return handoffs.accept_handoff(handoff=handoff, by=self.beto, pin=PIN)
+
+
+def authorise(to: Person | Party, *, by: User, **allowed: Any) -> Authorisation:
+    """Grant what is named; what is not named is not limited."""
+    return grant_authorisation(to=to, allowed=Terms(**allowed), by=by, attempt=uuid.uuid4())
 
 
 def _enrolled(name: str, shown: Portrait, by: User) -> Person:
@@ -169,22 +179,33 @@ def shipment_of(reference: str, number: int, items: int) -> Consignment:
 
 
 @pytest.fixture
-def dock(beto: User, photos: Path, settings, tmp_path: Path) -> Dock:
+def rosa(db) -> User:
+    """Rosa supervises the dock, and says who may take what."""
+    return User.objects.create_user("rosa", password="rosa's password", role=Role.SUPERVISOR)
+
+
+@pytest.fixture
+def dock(beto: User, rosa: User, photos: Path, settings, tmp_path: Path) -> Dock:
     site = create_site(code="JRZ", name="Ciudad Juárez yard", gln="0614141000012")
     read_point = create_read_point(site=site, name="Dock 1", direction="in", extension="1")
-    rosa = User.objects.create_user("rosa", role=Role.OFFICER)
+    marco = _enrolled("Marco Ruiz", portrait("obama", photos), beto)
+    elena = _enrolled("Elena Cortés", portrait("collins", photos), beto)
+    sofia = User.objects.create_user("sofia", role=Role.OFFICER)
     officer = register_person(
-        name="Rosa Núñez", kind=PersonKind.OFFICER, registered_by=beto, consent=ConsentGiven(language="en"), user=rosa
+        name="Sofía Luna", kind=PersonKind.OFFICER, registered_by=beto, consent=ConsentGiven(language="en"), user=sofia
     )
     set_pin(person=officer, pin=PIN)
     return Dock(
         reader=create_reader(read_point=read_point, name="jrz-dock-1"),
         beto=beto,
-        marco=_enrolled("Marco Ruiz", portrait("obama", photos), beto),
-        elena=_enrolled("Elena Cortés", portrait("collins", photos), beto),
-        rosa=rosa,
+        marco=marco,
+        elena=elena,
+        sofia=sofia,
         officer=officer,
         photos=photos,
         shipment=shipment_of("LRD-1042", 1, 3),
         other=shipment_of("LRD-1043", 2, 2),
+        rosa=rosa,
+        marcos_right=authorise(marco, by=rosa),
+        elenas_right=authorise(elena, by=rosa),
     )

@@ -35,7 +35,7 @@ from ledger.tlog.entry import parse_entry
 from ledger.verification import verify_log
 from shipments.actors import Actor
 from shipments.seals import Act, NewSeal, affix_seal, check_seal
-from tests.custody.conftest import PIN, Dock
+from tests.custody.conftest import PIN, Dock, authorise
 
 pytestmark = pytest.mark.django_db
 
@@ -139,7 +139,7 @@ def test_where_the_camera_fails_the_entry_names_the_officer_in_place_of_the_face
     assert given.pop("given_at") >= body["when"]["reconciled_at"]
     assert given == {
         "officer": dock.officer.pk.urn,
-        "operator": dock.rosa.pk.urn,
+        "operator": dock.sofia.pk.urn,
         "reason": "camera_failed",
         "document_checked": "passport",
         "second_factor": "pin",
@@ -149,7 +149,7 @@ def test_where_the_camera_fails_the_entry_names_the_officer_in_place_of_the_face
     client = Client()
     client.force_login(ana)
     page = client.get(reverse("entry", args=[Entry.objects.latest("index").index])).content.decode()
-    assert "Rosa Núñez stood in for the face" in page
+    assert "Sofía Luna stood in for the face" in page
     assert "Rain in the lens" not in page
 
 
@@ -158,6 +158,7 @@ def test_a_person_who_is_exempt_is_received_without_a_photo(dock, ana):
         name="Inés Prado", kind=PersonKind.DRIVER, registered_by=dock.beto, consent=None, exempt=True
     )
     set_pin(person=exempt, pin=PIN)
+    authorise(exempt, by=dock.rosa)
     client = Client()
     client.force_login(dock.beto)
     assert "Inés Prado" in client.get(reverse("handoff_new"), {"shipment": "LRD-1042"}).content.decode()
@@ -222,7 +223,7 @@ def test_only_an_officer_with_a_person_on_file_stands_in(dock):
     with pytest.raises(OfficerNotOnFile):
         approve(**told, by=User.objects.create_user("nobody", role=Role.OFFICER))
     with pytest.raises(SecondFactorRefused):
-        approve(**told | {"pin": "000001"}, by=dock.rosa)
+        approve(**told | {"pin": "000001"}, by=dock.sofia)
     assert not Approval.objects.exists()
 
 
@@ -234,7 +235,7 @@ def test_no_officer_stands_in_for_a_handoff_of_their_own(dock):
         dock.approve(received, "dual_control", "camera_failed", document="passport")
     handoffs.cancel_handoff(handoff=received, by=dock.beto)
     opened = dock.reconciled(receiver=dock.elena)
-    Handoff.objects.filter(pk=opened.pk).update(opened_by=dock.rosa)
+    Handoff.objects.filter(pk=opened.pk).update(opened_by=dock.sofia)
     with pytest.raises(ApprovalByParty):
         dock.approve(opened, "dual_control", "camera_failed", document="passport")
 
@@ -262,7 +263,7 @@ def test_nobody_approves_what_changed_under_their_eyes(dock):
     seen = shown(handoff)
     handoffs.weigh_shipment(handoff=handoff, measured_g=5_000)
     with pytest.raises(ApprovalOutdated):
-        approve(handoff=handoff, purpose="exceptions", reason="shortage", by=dock.rosa, seen=seen, pin=PIN)
+        approve(handoff=handoff, purpose="exceptions", reason="shortage", by=dock.sofia, seen=seen, pin=PIN)
 
 
 def test_where_nothing_is_wrong_there_is_nothing_to_approve(dock):
@@ -352,7 +353,7 @@ def test_a_weight_that_cannot_be_is_refused(dock, measured_g):
 def test_the_officers_list_shows_who_waits_and_how_often_a_face_was_missing(dock, ana):
     clerk, officer = Client(), Client()
     clerk.force_login(dock.beto)
-    officer.force_login(dock.rosa)
+    officer.force_login(dock.sofia)
     handoff = dock.reconciled()
     assert "No handoff waits for an officer" in officer.get(reverse("approvals")).content.decode()
     clerk.post(reverse("handoff_ask_officer", args=[handoff.pk]))
@@ -378,7 +379,7 @@ def test_the_officers_list_shows_who_waits_and_how_often_a_face_was_missing(dock
     assert "1 of 1 accepted handoffs went without a face (100.0 %)" in counted
     auditor = Client()
     auditor.force_login(ana)
-    assert "Rosa Núñez" in auditor.get(reverse("approvals")).content.decode()
+    assert "Sofía Luna" in auditor.get(reverse("approvals")).content.decode()
 
 
 def test_the_clerk_is_led_through_release_weight_and_second_reading(dock):
@@ -409,7 +410,7 @@ def test_the_clerk_is_led_through_release_weight_and_second_reading(dock):
 
 def test_the_whole_of_it_through_the_api(dock):
     clerk, officer = APIClient(), APIClient()
-    for client, user in ((clerk, dock.beto), (officer, dock.rosa)):
+    for client, user in ((clerk, dock.beto), (officer, dock.sofia)):
         client.credentials(HTTP_AUTHORIZATION=f"Bearer {issue_token(user=user, purpose='tests')}")
     dock.accepted()
     handoff = dock.open(receiver=dock.elena)
