@@ -39,6 +39,8 @@ class Capability(StrEnum):
     MANAGE_ZONES = "manage_zones"
     WATCH_ZONES = "watch_zones"
     INTERVENE = "intervene"
+    SEE_DISCREPANCIES = "see_discrepancies"
+    SETTLE_DISCREPANCIES = "settle_discrepancies"
 
 
 CAPABILITIES: dict[str, frozenset[Capability]] = {
@@ -56,6 +58,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.MANAGE_PEOPLE,
             Capability.MANAGE_ZONES,
             Capability.SEE_REFUSALS,
+            Capability.SEE_DISCREPANCIES,
         }
     ),
     Role.OFFICER: frozenset(
@@ -76,12 +79,15 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.SEE_RETENTION,
             Capability.WATCH_ZONES,
             Capability.INTERVENE,
+            Capability.SEE_DISCREPANCIES,
+            Capability.SETTLE_DISCREPANCIES,
         }
     ),
     Role.AUDITOR: frozenset(
         {
             Capability.SEE_GOODS,
             Capability.SEE_REFUSALS,
+            Capability.SEE_DISCREPANCIES,
             Capability.READ_LEDGER,
             Capability.READ_ENTRIES,
             Capability.VERIFY_LEDGER,

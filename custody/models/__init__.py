@@ -1,5 +1,16 @@
-"""What custody itself keeps: handoffs with their refusals, officers' acts, and the zones that cameras watch."""
+"""What custody itself keeps: handoffs with their refusals, officers' acts, zones, and discrepancies."""
 
+from custody.models.discrepancies import (
+    CheckCursor,
+    Discrepancy,
+    DiscrepancyStep,
+    LastSighting,
+    Outcome,
+    PlannedPlace,
+    PlannedRoute,
+    SiteWatch,
+    StepTaken,
+)
 from custody.models.handoffs import OPEN_STATES, EarlierSession, Handoff, HandoffState, Refused
 from custody.models.interventions import Act, Findings, Intervention, InterventionState, Reason
 from custody.models.zones import Camera, CameraCoverage, Zone, ZoneAlert, ZoneEvent
@@ -9,14 +20,23 @@ __all__ = [
     "Act",
     "Camera",
     "CameraCoverage",
+    "CheckCursor",
+    "Discrepancy",
+    "DiscrepancyStep",
     "EarlierSession",
     "Findings",
     "Handoff",
     "HandoffState",
     "Intervention",
     "InterventionState",
+    "LastSighting",
+    "Outcome",
+    "PlannedPlace",
+    "PlannedRoute",
     "Reason",
     "Refused",
+    "SiteWatch",
+    "StepTaken",
     "Zone",
     "ZoneAlert",
     "ZoneEvent",

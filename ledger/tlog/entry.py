@@ -56,6 +56,7 @@ KINDS = frozenset(
         "act_refused",
         "discrepancy",
         "resolution",
+        "route_planned",
         "zone_alert",
         "passage",
         "reads_anchored",
