@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 from uuid import UUID
 
 from biometrics.models import Person
@@ -48,7 +49,7 @@ def who_held(
     handoffs = _before(consignment, until, leaving_out)
     held = [
         handoff
-        for handoff, after in zip(handoffs, [*handoffs[1:], None], strict=True)
+        for handoff, after in zip_longest(handoffs, handoffs[1:])
         if after is None or after.closed_at is None or after.closed_at > since
     ]
     return _persons(held)

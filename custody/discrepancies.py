@@ -200,6 +200,9 @@ def _open(
     by: User | None,
     before: Discrepancy | None,
 ) -> Discrepancy:
+    if consignment is not None:
+        # As handoffs lock it, and before the key is taken: the other way round, the two would wait for each other.
+        Consignment.objects.select_for_update(of=("self",)).get(pk=consignment.pk)
     now = timezone.now()
     found_at = until or (evidence.handoff.closed_at if evidence.handoff else None) or now
     span = _span(code, consignment, evidence, since, found_at)

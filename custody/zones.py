@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from biometrics.models import AuthorisedGroup
-from custody.models import Camera, Zone
+from custody.models import Camera, SiteWatch, Zone
 from custody.models.zones import EVERY_DAY
 from refusals import Refusal
 from shipments.models import Site
@@ -76,13 +76,13 @@ def change_zone(
     return _save(zone, name, group, days, opens_at, closes_at, time_zone, alert_after)
 
 
-def days_of(zone: Zone) -> list[int]:
-    """Return the days of the week on which the zone may be entered, Monday 0."""
+def days_of(zone: Zone | SiteWatch) -> list[int]:
+    """Return the days of the week on which the zone, or the site, is open, Monday 0."""
     return [day for day in range(7) if zone.days >> day & 1]
 
 
-def within_hours(zone: Zone, moment: datetime) -> bool:
-    """Tell whether somebody of the group may be in the zone at ``moment``. Hours past midnight count to their day."""
+def within_hours(zone: Zone | SiteWatch, moment: datetime) -> bool:
+    """Tell whether ``moment`` is within the hours. Those past midnight count to the day on which they began."""
     local = moment.astimezone(zoneinfo.ZoneInfo(zone.time_zone))
     now, today = local.time().replace(tzinfo=None), local.weekday()
     if zone.opens_at is None or zone.closes_at is None:
