@@ -25,18 +25,24 @@ from biometrics.people import register_person
 from biometrics.second_factor import set_pin
 from biometrics.verification import Still
 from custody import handoffs
+from custody.discrepancies import assign_discrepancy, note_discrepancy
+from custody.discrepancy_checks.sealed import check_new_entries
 from custody.errors import FaceNotMatched
-from custody.models import Handoff
+from custody.models import Discrepancy, Handoff
+from custody.routes import plan_route
+from custody.site_watch import watch_site
 from demo.portraits import portrait
 from ledger.models import Entry
+from ledger.sealing import seal_all
 from shipments.actors import Actor
 from shipments.consignments import ManifestLine, Unit, create_consignment, register_party
 from shipments.declarations import amend_declaration, submit_declaration
 from shipments.epc import check_digit, sgtin_to_epc_hex
 from shipments.ingest import record_report
 from shipments.intake import PartyNamed
-from shipments.models import Consignment, Direction, Party, Reader
+from shipments.models import Consignment, Direction, Party, Reader, ReadPoint, Site
 from shipments.places import create_read_point, create_reader, create_site
+from shipments.seals import Act, NewSeal, affix_seal, break_seal, check_seal
 from shipments.simulation import plan_sightings, report_body
 
 ELENA, VICTOR, MARCO = "Elena Cortés", "Víctor Salas", "Marco Ruiz"
@@ -107,6 +113,7 @@ def make_world(photos: Path) -> World:
     hand_over(second, to=victor, at=el_paso, by=operator)
     # Somebody else stands before the camera first: the refusal is an entry too.
     hand_over(third, to=marco, at=juarez, by=operator, impostor=victor.live)
+    _leave_discrepancies(third, seen_by=Actor(account=operator, person=victor.person.pk))
     return World(logins, custodians)
 
 
@@ -261,6 +268,40 @@ def _declare(*, by: Actor) -> None:
         by=by,
         attempt=uuid.uuid4(),
     )
+
+
+def _leave_discrepancies(consignment: Consignment, *, seen_by: Actor) -> None:
+    """Leave two seals for the officer's desk, found by the check in the background, and sites with their places."""
+    officer, supervisor = (User.objects.get(username=role) for role in ("officer", "supervisor"))
+    register_person(
+        name="Olga Reyes",
+        kind=PersonKind.OFFICER,
+        registered_by=supervisor,
+        consent=ConsentGiven(language="es"),
+        user=officer,
+    )
+    juarez, el_paso = (Site.objects.get(code=code) for code in ("JRZ", "ELP"))
+    watch_site(
+        site=juarez, by=supervisor, time_zone="America/Ciudad_Juarez", latitude_e6=31_690_400, longitude_e6=-106_424_500
+    )
+    watch_site(
+        site=el_paso, by=supervisor, time_zone="America/Denver", latitude_e6=31_761_900, longitude_e6=-106_485_000
+    )
+    second = Consignment.objects.get(reference="LRD-1043")
+    plan_route(consignment=second, sites=[juarez, el_paso], by=supervisor)
+    dock = ReadPoint.objects.get(site=el_paso, name="Dock 1")
+    act = Act(seen_by, dock)
+    for shipment, number in ((second, "MX-558201"), (consignment, "MX-558202")):
+        seal = affix_seal(unit=shipment.units.get(), seal=NewSeal(number, "H"), act=act)
+        if shipment == consignment:
+            check_seal(seal=seal, finding="number_differs", found_number="MX-558207", act=act)
+        else:
+            break_seal(seal=seal, reason="delivery", act=act)
+    seal_all()
+    check_new_entries()
+    for found in Discrepancy.objects.filter(severity="high"):
+        assign_discrepancy(discrepancy=found, assignee=officer, by=officer)
+        note_discrepancy(discrepancy=found, note="The yard was asked for its seal book.", by=officer)
 
 
 def hand_over(

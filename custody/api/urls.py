@@ -1,6 +1,18 @@
 from django.urls import path
 
-from custody.api import cameras, choices, declarations, handoffs, interventions, ledger, manifests, seals, units, zones
+from custody.api import (
+    cameras,
+    choices,
+    declarations,
+    discrepancies,
+    handoffs,
+    interventions,
+    ledger,
+    manifests,
+    seals,
+    units,
+    zones,
+)
 
 urlpatterns = [
     path("receivers", choices.Receivers.as_view()),
@@ -19,6 +31,12 @@ urlpatterns = [
     path("interventions/<uuid:intervention_id>/challenge", interventions.Challenge.as_view()),
     path("interventions/<uuid:intervention_id>/face", interventions.Face.as_view()),
     path("interventions/<uuid:intervention_id>/cancel", interventions.Cancel.as_view()),
+    path("discrepancies", discrepancies.Discrepancies.as_view()),
+    path("discrepancies/<uuid:discrepancy_id>", discrepancies.DiscrepancyDetail.as_view()),
+    path("discrepancies/<uuid:discrepancy_id>/assign", discrepancies.Assign.as_view()),
+    path("discrepancies/<uuid:discrepancy_id>/note", discrepancies.Note.as_view()),
+    path("discrepancies/<uuid:discrepancy_id>/resolve", discrepancies.Resolve.as_view()),
+    path("shipments/<uuid:consignment_id>/route", discrepancies.ShipmentRoute.as_view()),
     path("zones", zones.Zones.as_view()),
     path("zones/<uuid:zone_id>/presence", zones.Presence.as_view()),
     path("zone-alerts", zones.Alerts.as_view()),

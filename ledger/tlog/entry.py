@@ -57,6 +57,7 @@ KINDS = frozenset(
         "discrepancy",
         "resolution",
         "route_planned",
+        "site_watched",
         "zone_alert",
         "passage",
         "reads_anchored",
