@@ -42,6 +42,8 @@ class Capability(StrEnum):
     APPROVE_HANDOFFS = "approve_handoffs"
     SEE_AUTHORISATIONS = "see_authorisations"
     GRANT_AUTHORISATIONS = "grant_authorisations"
+    SEE_DISCREPANCIES = "see_discrepancies"
+    SETTLE_DISCREPANCIES = "settle_discrepancies"
 
 
 CAPABILITIES: dict[str, frozenset[Capability]] = {
@@ -61,6 +63,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.SEE_REFUSALS,
             Capability.SEE_AUTHORISATIONS,
             Capability.GRANT_AUTHORISATIONS,
+            Capability.SEE_DISCREPANCIES,
         }
     ),
     Role.OFFICER: frozenset(
@@ -84,12 +87,15 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             # In place of a face, of who hands over, or of goods that do not fit: another person than whoever acts.
             Capability.APPROVE_HANDOFFS,
             Capability.SEE_AUTHORISATIONS,
+            Capability.SEE_DISCREPANCIES,
+            Capability.SETTLE_DISCREPANCIES,
         }
     ),
     Role.AUDITOR: frozenset(
         {
             Capability.SEE_GOODS,
             Capability.SEE_REFUSALS,
+            Capability.SEE_DISCREPANCIES,
             Capability.READ_LEDGER,
             Capability.READ_ENTRIES,
             Capability.VERIFY_LEDGER,

@@ -42,6 +42,7 @@ GROUPS = (
         _("Oversight"),
         "gavel",
         (
+            (_("Discrepancies"), "discrepancies", "alert-triangle", (Capability.SEE_DISCREPANCIES,)),
             (_("Zones"), "zones", "camera", (Capability.WATCH_ZONES, Capability.MANAGE_ZONES)),
             (_("Interventions"), "interventions", "gavel", (Capability.INTERVENE,)),
             (_("Refusals"), "refusals", "ban", (Capability.SEE_REFUSALS,)),

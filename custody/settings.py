@@ -129,7 +129,17 @@ LEDGER_SWEEP_PARTS = (
     ("triggers", "shipments.triggers.settle_triggers", 5),
     ("epcis_captures", "shipments.epcis.capture.work_waiting", 5),
     ("epcis_events", "custody.epcis_projection.project_new", 5),
+    ("discrepancy_entries", "custody.discrepancy_checks.sealed.check_new_entries", 5),
+    ("discrepancy_reads", "custody.discrepancy_checks.reads.check_new_reads", 15),
+    ("discrepancy_alerts", "custody.discrepancy_checks.alerts.check_alerts", 60),
+    ("discrepancy_dwell", "custody.discrepancy_checks.dwell.check_dwell", 300),
 )
+# Discrepancies (docs/discrepancies.md): how fast goods travel at most, and the least time between two sites of which
+# one does not say where it is; after how many hours with one custodian they stand too long (0: never) where the site
+# says nothing else.
+DISCREPANCY_TOP_SPEED_KMH = int(os.environ.get("DISCREPANCY_TOP_SPEED_KMH", 120))
+DISCREPANCY_MIN_TRAVEL_MIN = int(os.environ.get("DISCREPANCY_MIN_TRAVEL_MIN", 10))
+DISCREPANCY_DWELL_H = int(os.environ.get("DISCREPANCY_DWELL_H", 168))
 # How often, in seconds, what is due is done: sealing what a crash left, asking witnesses, timestamps, epochs.
 LEDGER_SWEEP_EVERY = int(os.environ.get("LEDGER_SWEEP_EVERY", 5))
 

@@ -31,19 +31,25 @@ from biometrics.verification import Still
 from custody import handoffs, receiver_face
 from custody.authorisations import UnauthorisedCustodian
 from custody.countersigning import release_custody
+from custody.discrepancies import assign_discrepancy, note_discrepancy
+from custody.discrepancy_checks.sealed import check_new_entries
 from custody.errors import FaceNotMatched
 from custody.granting import Terms, grant_authorisation, record_employment, withdraw_authorisation
-from custody.models import Authorisation, Handoff, Licence, WithdrawalReason
+from custody.models import Authorisation, Discrepancy, Handoff, Licence, WithdrawalReason
+from custody.routes import plan_route
+from custody.site_watch import watch_site
 from demo.portraits import portrait
 from ledger.models import Entry
+from ledger.sealing import seal_all
 from shipments.actors import Actor
 from shipments.consignments import ManifestLine, Unit, create_consignment, register_party
 from shipments.declarations import amend_declaration, submit_declaration
 from shipments.epc import check_digit, sgtin_to_epc_hex
 from shipments.ingest import record_report
 from shipments.intake import PartyNamed
-from shipments.models import Consignment, Direction, Party, Reader, Site
+from shipments.models import Consignment, Direction, Party, Reader, ReadPoint, Site
 from shipments.places import create_read_point, create_reader, create_site
+from shipments.seals import Act, NewSeal, affix_seal, break_seal, check_seal
 from shipments.simulation import plan_sightings, report_body
 
 ELENA, VICTOR, MARCO, ROSA = "Elena Cortés", "Víctor Salas", "Marco Ruiz", "Rosa Núñez"
@@ -121,7 +127,9 @@ def make_world(photos: Path) -> World:
     hand_over(second, to=victor, at=el_paso, by=operator, given_by=elena)
     # Somebody else stands before the camera first: the refusal is an entry too.
     hand_over(third, to=marco, at=juarez, by=operator, impostor=victor.live)
-    return World(logins, custodians, _register_officer(supervisor))
+    officer = _register_officer(supervisor)
+    _leave_discrepancies(third, seen_by=Actor(account=operator, person=victor.person.pk))
+    return World(logins, custodians, officer)
 
 
 def make_logins() -> list[Login]:
@@ -324,6 +332,33 @@ def _authorise(elena: Custodian, victor: Custodian, marco: Custodian, *, by: Use
 
 def _grant(to: Person | Party, by: User, **allowed: Any) -> Authorisation:
     return grant_authorisation(to=to, allowed=Terms(**allowed), by=by, attempt=uuid.uuid4())
+
+
+def _leave_discrepancies(consignment: Consignment, *, seen_by: Actor) -> None:
+    """Leave two seals for the officer's desk, found by the check in the background, and sites with their places."""
+    officer, supervisor = (User.objects.get(username=role) for role in ("officer", "supervisor"))
+    juarez, el_paso = (Site.objects.get(code=code) for code in ("JRZ", "ELP"))
+    watch_site(
+        site=juarez, by=supervisor, time_zone="America/Ciudad_Juarez", latitude_e6=31_690_400, longitude_e6=-106_424_500
+    )
+    watch_site(
+        site=el_paso, by=supervisor, time_zone="America/Denver", latitude_e6=31_761_900, longitude_e6=-106_485_000
+    )
+    second = Consignment.objects.get(reference="LRD-1043")
+    plan_route(consignment=second, sites=[juarez, el_paso], by=supervisor)
+    dock = ReadPoint.objects.get(site=el_paso, name="Dock 1")
+    act = Act(seen_by, dock)
+    for shipment, number in ((second, "MX-558201"), (consignment, "MX-558202")):
+        seal = affix_seal(unit=shipment.units.get(), seal=NewSeal(number, "H"), act=act)
+        if shipment == consignment:
+            check_seal(seal=seal, finding="number_differs", found_number="MX-558207", act=act)
+        else:
+            break_seal(seal=seal, reason="delivery", act=act)
+    seal_all()
+    check_new_entries()
+    for found in Discrepancy.objects.filter(severity="high"):
+        assign_discrepancy(discrepancy=found, assignee=officer, by=officer)
+        note_discrepancy(discrepancy=found, note="The yard was asked for its seal book.", by=officer)
 
 
 def hand_over(

@@ -4,7 +4,7 @@ How each kind of entry is told, a module for each part of the house.
 Wording is evidence: a person "held custody", nobody "took" anything.
 """
 
-from custody.sentences import authorisations, goods, handoffs, log, officers, people
+from custody.sentences import authorisations, discrepancies, goods, handoffs, log, officers, people
 
 SENTENCES = (
     handoffs.SENTENCES
@@ -12,5 +12,6 @@ SENTENCES = (
     | people.SENTENCES
     | authorisations.SENTENCES
     | officers.SENTENCES
+    | discrepancies.SENTENCES
     | log.SENTENCES
 )

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy
 
 from custody.directory import Directory
 from custody.models import Act, Findings, Reason, ZoneAlert
+from custody.sentences.discrepancies import resolution_sentence
 from custody.sentences.reasons import REASONS
 from custody.sentences.sentence import Sentence
 
@@ -53,6 +54,8 @@ def _zone_alert(body: dict[str, Any], subject: str, directory: Directory) -> str
 
 
 def _resolution(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    if "discrepancy" in body:
+        return resolution_sentence(body, directory)
     return _("%(by)s decided on an alert in %(zone)s: %(decision)s.") % {
         "by": directory.account(body["by"]),
         "zone": directory.zone(body["zone"]),
@@ -67,5 +70,5 @@ SENTENCES = {
     "seizure": Sentence(gettext_lazy("Seizure"), _intervention, "gavel", "bad"),
     "act_refused": Sentence(gettext_lazy("Refused act of an officer"), _act_refused, "ban", "bad"),
     "zone_alert": Sentence(gettext_lazy("Alert in a restricted zone"), _zone_alert, "camera", "bad"),
-    "resolution": Sentence(gettext_lazy("Decision on an alert"), _resolution, "gavel", "plain"),
+    "resolution": Sentence(gettext_lazy("Resolution"), _resolution, "gavel", "plain"),
 }

@@ -60,6 +60,8 @@ KINDS = frozenset(
         "employment_ended",
         "discrepancy",
         "resolution",
+        "route_planned",
+        "site_watched",
         "zone_alert",
         "passage",
         "reads_anchored",

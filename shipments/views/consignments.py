@@ -286,6 +286,7 @@ def shipment(request: HttpRequest, consignment_id: uuid.UUID) -> HttpResponse:
             "may_hand_off": user.may(Capability.HAND_OFF),
             "may_import": found.closed_at is None and user.may(Capability.MANAGE_GOODS) and not _was_handed_over(found),
             "may_read_ledger": user.may(Capability.READ_LEDGER),
+            "may_see_discrepancies": user.may(Capability.SEE_DISCREPANCIES),
         },
     )
 

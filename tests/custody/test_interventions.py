@@ -27,7 +27,6 @@ from custody.interventions import (
     NothingToRelease,
     OfficerFaceNotMatched,
     OfficerFaceNotMatchedFinally,
-    OfficerNotOnFile,
     ShipmentHeld,
     ShipmentSeized,
     begin_intervention,
@@ -36,6 +35,7 @@ from custody.interventions import (
     in_force,
 )
 from custody.models import Intervention
+from custody.officers import OfficerNotOnFile
 from ledger.models import Entry, Statement
 from ledger.sealing import seal_all
 from ledger.tlog import canonical
