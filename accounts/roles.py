@@ -39,6 +39,8 @@ class Capability(StrEnum):
     MANAGE_ZONES = "manage_zones"
     WATCH_ZONES = "watch_zones"
     INTERVENE = "intervene"
+    SEE_PASSAGES = "see_passages"
+    CHECK_PASSAGES = "check_passages"
 
 
 CAPABILITIES: dict[str, frozenset[Capability]] = {
@@ -76,6 +78,8 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.SEE_RETENTION,
             Capability.WATCH_ZONES,
             Capability.INTERVENE,
+            Capability.SEE_PASSAGES,
+            Capability.CHECK_PASSAGES,
         }
     ),
     Role.AUDITOR: frozenset(
@@ -86,6 +90,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.READ_ENTRIES,
             Capability.VERIFY_LEDGER,
             Capability.SEE_RETENTION,
+            Capability.SEE_PASSAGES,
         }
     ),
     # An administrator keeps people and places, and accounts in Django's admin, which asks for is_staff; custody itself
