@@ -41,6 +41,8 @@ class Capability(StrEnum):
     INTERVENE = "intervene"
     SEE_PASSAGES = "see_passages"
     CHECK_PASSAGES = "check_passages"
+    SEE_AUTHORISATIONS = "see_authorisations"
+    GRANT_AUTHORISATIONS = "grant_authorisations"
 
 
 CAPABILITIES: dict[str, frozenset[Capability]] = {
@@ -58,6 +60,8 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.MANAGE_PEOPLE,
             Capability.MANAGE_ZONES,
             Capability.SEE_REFUSALS,
+            Capability.SEE_AUTHORISATIONS,
+            Capability.GRANT_AUTHORISATIONS,
         }
     ),
     Role.OFFICER: frozenset(
@@ -80,6 +84,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.INTERVENE,
             Capability.SEE_PASSAGES,
             Capability.CHECK_PASSAGES,
+            Capability.SEE_AUTHORISATIONS,
         }
     ),
     Role.AUDITOR: frozenset(
@@ -91,6 +96,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.VERIFY_LEDGER,
             Capability.SEE_RETENTION,
             Capability.SEE_PASSAGES,
+            Capability.SEE_AUTHORISATIONS,
         }
     ),
     # An administrator keeps people and places, and accounts in Django's admin, which asks for is_staff; custody itself
@@ -107,6 +113,8 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.MANAGE_ZONES,
             Capability.ERASE_PEOPLE,
             Capability.SEE_RETENTION,
+            Capability.SEE_AUTHORISATIONS,
+            Capability.GRANT_AUTHORISATIONS,
         }
     ),
     # Declares to customs in a trader's name; of the people on file they see themselves and other representatives alone.

@@ -11,6 +11,7 @@ from typing import Any
 
 from accounts.models import User
 from biometrics.models import Person
+from custody.authorisations import Authorised
 from custody.models import Handoff, Refused
 from ledger.tlog.times import format_time
 from shipments.declarations import declared_last
@@ -20,7 +21,7 @@ from shipments.reconciliation import LISTED
 from shipments.seals import seals_part
 
 
-def handoff_body(handoff: Handoff, *, operator: User) -> dict[str, Any]:
+def handoff_body(handoff: Handoff, *, operator: User, authorised: Authorised) -> dict[str, Any]:
     """Build the ``handoff`` body of an accepted handoff, before it is saved."""
     assert handoff.reconciliation and handoff.reconciled_at and handoff.closed_at and handoff.verification
     earlier = list(handoff.earlier_sessions.select_related("session"))
@@ -56,6 +57,7 @@ def handoff_body(handoff: Handoff, *, operator: User) -> dict[str, Any]:
         "goods": goods(handoff.consignment),
         "from": _released_by(handoff),
         "to": _person(handoff.to_person),
+        "authorisation": authorised.body(),
         "where": where(handoff.read_point),
         "when": {
             "opened_at": format_time(handoff.opened_at),
@@ -84,7 +86,8 @@ def refusal_body(
     Build the ``handoff_refused`` body of a refused attempt.
 
     :param items: the EPCs that the refusal is about, and ``session`` the frozen one in which they were read
-    :param reason_code: what a capture that did not count was refused for, where ``code`` leaves that open
+    :param reason_code: what a capture that did not count, or an authorisation that does not fit, was refused for: where
+        ``code`` leaves that open
     """
     body: dict[str, Any] = {
         "refusal": refused.pk.urn,
@@ -103,6 +106,8 @@ def refusal_body(
         body["face"] = refused.verification.record
     if refused.code == "liveness_failed":
         body["liveness"] = _liveness(refused, reason_code)
+    if refused.code == "unauthorised_custodian":
+        body["reason"] = reason_code
     if session is not None:
         body["reads"] = _session(session)
     if refused.note is not None:

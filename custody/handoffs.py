@@ -21,6 +21,7 @@ from biometrics.second_factor import check_second_factor
 from biometrics.vault import seal_evidence
 from biometrics.verification import Burst, Still, verify_face
 from custody import errors
+from custody.authorisations import Authorised, UnauthorisedCustodian, require_authorised
 from custody.entries import handoff_body, refusal_body
 from custody.interventions import ShipmentHeld, ShipmentSeized, require_free
 from custody.models import OPEN_STATES, EarlierSession, Handoff, HandoffState, Refused
@@ -48,6 +49,8 @@ FACE_ATTEMPTS = 3
 # The refusals that use an attempt up: another face, no sign of life, a photo that was shown before.
 COUNTED = ("face_mismatch", "liveness_failed", "photo_resubmitted")
 FACE_HOLDS_FOR = timedelta(minutes=10)
+# What keeps a shipment from being handed over, or handed to this person: an entry each time it is tried.
+KEPT_FROM = (ShipmentHeld, ShipmentSeized, UnauthorisedCustodian)
 
 
 def current_handoff(consignment: Consignment) -> Handoff | None:
@@ -78,7 +81,8 @@ def open_handoff(
     :param take_over: what a trigger had read there, to go on with instead of reading anew; without it, a session that
         a trigger has open ends, and stays as a record of what passed
     :raises Refusal: shipment_unknown, shipment_closed, handoff_already_open, read_point_busy, session_not_offered,
-        attempt_reused; and, each an entry, same_person_both_sides, shipment_held, shipment_seized
+        attempt_reused; and, each an entry, same_person_both_sides, shipment_held, shipment_seized,
+        unauthorised_custodian
     """
     consignment = find_shipment(code=shipment)
     asked = (consignment.pk, receiver.pk, read_point.pk)
@@ -94,6 +98,7 @@ def open_handoff(
             held = current_handoff(consignment)
             if held is not None and held.to_person_id == receiver.pk:
                 raise errors.SamePersonOnBothSides(person=display_name(receiver), reference=consignment.reference)
+            _require_authorised(consignment, receiver, read_point)
             return Handoff.objects.create(
                 attempt=attempt,
                 consignment=consignment,
@@ -105,7 +110,7 @@ def open_handoff(
                 opened_by=opened_by,
                 opened_at=timezone.now(),
             )
-    except (errors.SamePersonOnBothSides, ShipmentHeld, ShipmentSeized) as refusal:
+    except (errors.SamePersonOnBothSides, *KEPT_FROM) as refusal:
         _record_refusal(
             refusal, consignment=consignment, to_person=receiver, read_point=read_point, attempt=attempt, by=opened_by
         )
@@ -381,29 +386,35 @@ def accept_handoff(*, handoff: Handoff, by: User, pin: str = "", badge: str = ""
     Accepting what is accepted already returns it unchanged: one entry, the same answer.
 
     :raises Refusal: wrong_state, shipment_closed, face_missing, face_too_old, second_factor_refused,
-        second_factor_locked; and, each an entry, shipment_held, shipment_seized
+        second_factor_locked; and, each an entry, shipment_held, shipment_seized, unauthorised_custodian
     """
-    handoff = Handoff.objects.select_related("to_person", "verification", "consignment").get(pk=handoff.pk)
+    handoff = Handoff.objects.select_related("to_person", "verification", "consignment", "read_point__site").get(
+        pk=handoff.pk
+    )
     if handoff.state == HandoffState.ACCEPTED:
         return handoff
     try:
-        _require_ready(handoff)
-    except (ShipmentHeld, ShipmentSeized) as refusal:
+        return _accept(handoff, by, pin, badge)
+    except KEPT_FROM as refusal:
         _record_refusal(refusal, handoff=handoff, by=by)
         raise
+
+
+def _accept(handoff: Handoff, by: User, pin: str, badge: str) -> Handoff:
+    _require_ready(handoff)
     method = check_second_factor(person=handoff.to_person, pin=pin, badge=badge)
     with transaction.atomic():
         handoff = _locked(handoff)
         if handoff.state == HandoffState.ACCEPTED:
             return handoff  # the same acceptance, sent twice at once: the first one won
-        _require_ready(handoff)
+        authorised = _require_ready(handoff, lock=True)
         handoff.state = HandoffState.ACCEPTED
         handoff.closed_at = timezone.now()
         handoff.second_factor = method
         handoff.statement = submit(
             kind="handoff",
             subject=handoff.consignment_id.urn,
-            body=handoff_body(handoff, operator=by),
+            body=handoff_body(handoff, operator=by, authorised=authorised),
             key=f"handoff:{handoff.attempt}",
         )
         handoff.save()
@@ -437,7 +448,7 @@ def _locked(handoff: Handoff, *states: HandoffState) -> Handoff:
     consignment = Consignment.objects.select_for_update(of=("self",)).get(handoffs=handoff.pk)
     locked = (
         Handoff.objects.select_for_update(of=("self",))
-        .select_related("read_point", "session", "to_person")
+        .select_related("read_point__site", "session", "to_person")
         .get(pk=handoff.pk)
     )
     locked.consignment = consignment
@@ -451,7 +462,15 @@ def _require_state(handoff: Handoff, *states: HandoffState) -> None:
         raise errors.WrongState(state=handoff.get_state_display().lower())
 
 
-def _require_ready(handoff: Handoff) -> None:
+def _require_authorised(
+    consignment: Consignment, receiver: Person, read_point: ReadPoint, *, lock: bool = False
+) -> Authorised:
+    return require_authorised(
+        person=receiver, employer=None, consignment=consignment, site=read_point.site, at=timezone.now(), lock=lock
+    )
+
+
+def _require_ready(handoff: Handoff, *, lock: bool = False) -> Authorised:
     """What must hold when custody passes: asked before the second factor, and again under the locks."""
     _require_state(handoff, HandoffState.RECONCILED)
     _require_open(handoff.consignment)
@@ -464,6 +483,7 @@ def _require_ready(handoff: Handoff) -> None:
         raise errors.FaceMissing(person=display_name(handoff.to_person))
     if timezone.now() - verification.created_at > FACE_HOLDS_FOR:
         raise errors.FaceTooOld(minutes=FACE_HOLDS_FOR // timedelta(minutes=1))
+    return _require_authorised(handoff.consignment, handoff.to_person, handoff.read_point, lock=lock)
 
 
 def _open_next_session(handoff: Handoff, by: User, *, matched: bool) -> None:

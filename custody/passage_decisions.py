@@ -5,7 +5,7 @@ An officer may pass somebody against the advice, with a note and a second factor
 nobody whose face was never shown and whose document was not checked by eye.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import transaction
@@ -15,10 +15,11 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from biometrics.document_match import keep_as_disputed
-from biometrics.models import EvidenceKind, Verification
+from biometrics.models import EvidenceKind, PersonKind, Verification
 from biometrics.second_factor import check_second_factor
 from biometrics.vault import seal_evidence
 from custody import passage_errors as errors
+from custody.authorisations import UnauthorisedCustodian, require_authorised
 from custody.interventions import ShipmentHeld, ShipmentSeized, require_free
 from custody.models import DECISIONS, Advice, Passage, PassageState
 from custody.passage_entries import submit_passage
@@ -41,21 +42,29 @@ _LEADS = frozenset({"watchlisted"})
 
 
 @dataclass(frozen=True)
-class Advised:
-    """What speaks against letting somebody pass, as codes; ``authorisations`` are what the passage rests on."""
+class Finding:
+    """One thing that speaks against letting somebody pass. ``sentence`` may name people: it is for a screen alone."""
 
-    findings: tuple[str, ...]
-    authorisations: tuple[str, ...] = ()
+    code: str
+    reason_code: str = ""
+    sentence: str = field(default="", compare=False)
+
+    def body(self) -> dict[str, str]:
+        return {"code": self.code} | ({"reason_code": self.reason_code} if self.reason_code else {})
+
+
+@dataclass(frozen=True)
+class Advised:
+    """What speaks against letting somebody pass, and by which authorisations they may carry the goods."""
+
+    findings: tuple[Finding, ...]
+    authorisation: tuple[str, ...] = ()
 
     @property
     def advice(self) -> Advice:
         if not self.findings:
             return Advice.PASS
-        return Advice.REFER if set(self.findings) <= _LEADS else Advice.REFUSE
-
-    @property
-    def sentences(self) -> list[str]:
-        return [str(FINDINGS[code]) for code in self.findings]
+        return Advice.REFER if {one.code for one in self.findings} <= _LEADS else Advice.REFUSE
 
 
 def advise(passage: Passage, *, at: datetime | None = None, lock: bool = False) -> Advised:
@@ -65,22 +74,38 @@ def advise(passage: Passage, *, at: datetime | None = None, lock: bool = False) 
     :param lock: keep what it rests on from changing before the caller's transaction ends
     """
     at = at or timezone.now()
-    findings = []
+    codes = []
     if not passage.without_face:
         if passage.match is None:
-            findings.append("face_not_compared")
+            codes.append("face_not_compared")
         elif passage.match.outcome != Verification.Outcome.MATCH:
-            findings.append("face_mismatch")
+            codes.append("face_mismatch")
     if is_expired(passage.document_expires_on, on=at.date()):
-        findings.append("document_expired")
+        codes.append("document_expired")
+    if passage.document.matches.filter(leads__isnull=False).exists():
+        codes.append("watchlisted")
+    findings = [Finding(code, sentence=str(FINDINGS[code])) for code in codes]
+    authorisation: tuple[str, ...] = ()
     if passage.consignment is not None:
         try:
             require_free(passage.consignment)
         except (ShipmentHeld, ShipmentSeized) as stopped:
-            findings.append(stopped.code)
-    if passage.document.matches.filter(leads__isnull=False).exists():
-        findings.append("watchlisted")
-    return Advised(tuple(findings))
+            findings.append(Finding(stopped.code, sentence=str(FINDINGS[stopped.code])))
+        known = passage.traveller if passage.traveller.kind != PersonKind.TRAVELLER else None
+        try:
+            authorisation = tuple(
+                require_authorised(
+                    person=known,
+                    employer=passage.carrier,
+                    consignment=passage.consignment,
+                    site=passage.crossing.read_point.site,
+                    at=at,
+                    lock=lock,
+                ).body()
+            )
+        except UnauthorisedCustodian as refused:
+            findings.append(Finding(refused.code, refused.reason_code, refused.sentence))
+    return Advised(tuple(findings), authorisation)
 
 
 def needs_second_factor(passage: Passage, decision: str, advised: Advised) -> bool:
@@ -135,13 +160,13 @@ def decide_passage(
             raise errors.FindingsChanged
         _require_possible(passage, decision, advised, note, document_checked)
         passage.state, passage.officer = PassageState(decision), officer
-        passage.advice, passage.findings = advised.advice, list(advised.findings)
+        passage.advice, passage.findings = advised.advice, [one.body() for one in advised.findings]
         passage.document_checked = bool(passage.without_face) and document_checked
         if note:
             passage.note = seal_evidence(person=passage.traveller, kind=EvidenceKind.NOTE, value=note.encode())
         if advised.findings or passage.state != PassageState.PASSED:
             keep_as_disputed(document=passage.document)
-        passage.statement = submit_passage(passage, second_factor=factor, authorisations=advised.authorisations)
+        passage.statement = submit_passage(passage, second_factor=factor, authorisation=advised.authorisation)
         passage.save()
     return passage
 

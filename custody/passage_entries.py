@@ -20,14 +20,14 @@ KIND = "passage"
 DESTROYED_WITHIN = timedelta(hours=12)
 
 
-def submit_passage(passage: Passage, *, second_factor: str = "", authorisations: tuple[str, ...] = ()) -> Statement:
+def submit_passage(passage: Passage, *, second_factor: str = "", authorisation: tuple[str, ...] = ()) -> Statement:
     """Submit the entry of a passage that is closed, before it is saved; about the shipment, or else the traveller."""
     subject = passage.consignment_id or passage.traveller_id
-    body = _body(passage, second_factor, authorisations)
+    body = _body(passage, second_factor, authorisation)
     return submit(kind=KIND, subject=subject.urn, body=body, key=f"passage:{passage.attempt}")
 
 
-def _body(passage: Passage, second_factor: str, authorisations: tuple[str, ...]) -> dict[str, Any]:
+def _body(passage: Passage, second_factor: str, authorisation: tuple[str, ...]) -> dict[str, Any]:
     assert passage.closed_at is not None
     body: dict[str, Any] = {
         "passage": passage.pk.urn,
@@ -55,8 +55,8 @@ def _body(passage: Passage, second_factor: str, authorisations: tuple[str, ...])
     if passage.exemption:
         at = passage.document.presented_at + DESTROYED_WITHIN
         body["exempt"] = {"reason": str(passage.exemption), "destroyed_by": format_time(at)}
-    if authorisations:
-        body["authorisations"] = list(authorisations)
+    if authorisation:
+        body["authorisation"] = list(authorisation)
     if passage.failed_captures:
         body["failed_captures"] = passage.failed_captures
     if passage.match is not None:

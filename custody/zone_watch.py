@@ -30,9 +30,9 @@ from biometrics.passers_by import (
     resembles_watchlisted,
     same_face,
 )
+from custody.hours import within_hours
 from custody.models import Camera, CameraCoverage, Zone, ZoneAlert, ZoneEvent
 from custody.zone_alerts import raise_alert
-from custody.zones import within_hours
 from refusals import Refusal
 
 Outcome = ZoneEvent.Outcome

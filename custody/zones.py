@@ -7,9 +7,8 @@ A camera is known by its token alone. The group says who; the hours, in the zone
 import hashlib
 import secrets
 import uuid
-import zoneinfo
 from collections.abc import Collection
-from datetime import datetime, time
+from datetime import time
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -17,8 +16,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from biometrics.models import AuthorisedGroup
+from custody.hours import as_bits, hours_problem
 from custody.models import Camera, Zone
-from custody.models.zones import EVERY_DAY
 from refusals import Refusal
 from shipments.models import Site
 
@@ -76,24 +75,6 @@ def change_zone(
     return _save(zone, name, group, days, opens_at, closes_at, time_zone, alert_after)
 
 
-def days_of(zone: Zone) -> list[int]:
-    """Return the days of the week on which the zone may be entered, Monday 0."""
-    return [day for day in range(7) if zone.days >> day & 1]
-
-
-def within_hours(zone: Zone, moment: datetime) -> bool:
-    """Tell whether somebody of the group may be in the zone at ``moment``. Hours past midnight count to their day."""
-    local = moment.astimezone(zoneinfo.ZoneInfo(zone.time_zone))
-    now, today = local.time().replace(tzinfo=None), local.weekday()
-    if zone.opens_at is None or zone.closes_at is None:
-        return today in days_of(zone)
-    if zone.opens_at <= zone.closes_at:
-        return today in days_of(zone) and zone.opens_at <= now < zone.closes_at
-    if now >= zone.opens_at:
-        return today in days_of(zone)
-    return now < zone.closes_at and (today - 1) % 7 in days_of(zone)
-
-
 def add_camera(*, zone: Zone, name: str, added_by: User) -> tuple[Camera, str]:
     """
     Put a camera on file and return it with its token, which cannot be shown again.
@@ -148,7 +129,7 @@ def _save(
     alert_after: int,
 ) -> Zone:
     zone.name, zone.group = _named(name), group
-    zone.days = sum(1 << day for day in set(days)) & EVERY_DAY
+    zone.days = as_bits(days)
     zone.opens_at, zone.closes_at = opens_at, closes_at
     zone.time_zone, zone.alert_after = time_zone, alert_after
     problem = _problem(zone)
@@ -163,14 +144,8 @@ def _save(
 
 
 def _problem(zone: Zone) -> Any:
-    if not zone.days:
-        return _("it has no day on which it may be entered.")
-    if (zone.opens_at is None) != (zone.closes_at is None):
-        return _("its hours have a beginning without an end, or an end without a beginning.")
-    if zone.opens_at is not None and zone.opens_at == zone.closes_at:
-        return _("its hours end when they begin. Leave both empty for the whole day.")
-    if zone.time_zone not in zoneinfo.available_timezones():
-        return _("its time zone is none of the IANA names, for instance America/Ciudad_Juarez.")
+    if problem := hours_problem(zone):
+        return problem
     if not 1 <= zone.alert_after <= MOST_FRAMES_BEFORE_ALERT:
         return _("an alert is raised after 1 to 10 frames.")
     return ""

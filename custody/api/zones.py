@@ -14,10 +14,10 @@ from accounts.access import requires
 from accounts.models import User
 from accounts.roles import Capability
 from custody.api.cameras import tell_alert
+from custody.hours import days_of
 from custody.models import Zone, ZoneAlert
 from custody.zone_alerts import MAX_NOTE, decide_alert
 from custody.zone_search import how_watched, who_was_there
-from custody.zones import days_of
 
 # So many of the newest; the pages show them all.
 MOST_LISTED = 500

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("biometrics", "0004_presented_documents"),
-        ("custody", "0004_interventions"),
+        ("custody", "0005_authorisations"),
         ("ledger", "0005_tile_roots"),
         ("shipments", "0008_declarations"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
@@ -115,7 +115,10 @@ class Migration(migrations.Migration):
                         max_length=8,
                     ),
                 ),
-                ("findings", models.JSONField(default=list, help_text="Codes of what the advice rests on.")),
+                (
+                    "findings",
+                    models.JSONField(default=list, help_text="What the advice rests on, as the entry has it."),
+                ),
                 ("document_checked", models.BooleanField(default=False, help_text="By eye, in the place of a face.")),
                 ("opened_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("closed_at", models.DateTimeField(blank=True, null=True)),

@@ -1,5 +1,9 @@
-"""What custody itself keeps: handoffs with their refusals, officers' acts, passages of borders, and watched zones."""
+"""
+What custody itself keeps: who may take what, handoffs with their refusals, officers' acts, passages of borders, and the
+zones that cameras watch.
+"""
 
+from custody.models.authorisations import Authorisation, Employment, Licence, WithdrawalReason
 from custody.models.handoffs import OPEN_STATES, EarlierSession, Handoff, HandoffState, Refused
 from custody.models.interventions import Act, Findings, Intervention, InterventionState, Reason
 from custody.models.passages import (
@@ -20,22 +24,26 @@ __all__ = [
     "OPEN_STATES",
     "Act",
     "Advice",
+    "Authorisation",
     "Camera",
     "CameraCoverage",
     "Crossing",
     "DocumentType",
     "EarlierSession",
+    "Employment",
     "Exemption",
     "Findings",
     "Handoff",
     "HandoffState",
     "Intervention",
     "InterventionState",
+    "Licence",
     "Passage",
     "PassageDirection",
     "PassageState",
     "Reason",
     "Refused",
+    "WithdrawalReason",
     "WithoutFace",
     "Zone",
     "ZoneAlert",

@@ -109,7 +109,7 @@ class Passage(models.Model):
         default=list, help_text=_("What captures were refused for, as the entry has it.")
     )
     advice = models.CharField(max_length=8, choices=Advice.choices, blank=True)
-    findings = models.JSONField(default=list, help_text=_("Codes of what the advice rests on."))
+    findings = models.JSONField(default=list, help_text=_("What the advice rests on, as the entry has it."))
     document_checked = models.BooleanField(default=False, help_text=_("By eye, in the place of a face."))
     note = models.OneToOneField(Evidence, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     opened_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")

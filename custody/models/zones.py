@@ -12,27 +12,18 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from biometrics.models import AuthorisedGroup, Evidence, Person, WatchlistLead
+from custody.models.hours import Hours
 from ledger.models import Statement
 from shipments.models import Site
 
-EVERY_DAY = 0b1111111
 
-
-class Zone(models.Model):
-    """
-    A restricted area of a site. ``days`` has a bit for each day of the week, Monday the lowest.
-
-    Without hours it may be entered at any time of those days; hours that end before they begin pass midnight.
-    """
+class Zone(Hours):
+    """A restricted area of a site, and the hours in which its group may be there."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="zones")
     name = models.CharField(max_length=80)
     group = models.ForeignKey(AuthorisedGroup, on_delete=models.PROTECT, related_name="+")
-    days = models.PositiveSmallIntegerField(default=EVERY_DAY)
-    opens_at = models.TimeField(null=True, blank=True)
-    closes_at = models.TimeField(null=True, blank=True)
-    time_zone = models.CharField(max_length=64, default="UTC")
     alert_after = models.PositiveSmallIntegerField(
         default=1, help_text=_("In how many frames somebody is seen before an alert is raised.")
     )
@@ -43,15 +34,8 @@ class Zone(models.Model):
     class Meta:
         ordering = ["site", "name"]
         constraints = [
+            *Hours.Meta.constraints,
             models.UniqueConstraint(fields=["site", "name"], name="zone_name_once_per_site"),
-            models.CheckConstraint(
-                condition=models.Q(opens_at__isnull=True, closes_at__isnull=True)
-                | models.Q(opens_at__isnull=False, closes_at__isnull=False),
-                name="zone_hours_are_whole",
-            ),
-            models.CheckConstraint(
-                condition=models.Q(days__gte=1, days__lte=EVERY_DAY), name="zone_days_are_of_a_week"
-            ),
             models.CheckConstraint(condition=models.Q(alert_after__gte=1), name="zone_alerts_after_a_frame"),
         ]
 

@@ -24,6 +24,7 @@ from accounts.models import User
 from accounts.roles import Capability
 from biometrics.directory import open_names
 from biometrics.models import AuthorisedGroup, PersonKind
+from custody.hours import days_of
 from custody.models import Camera, Zone, ZoneAlert, ZoneEvent
 from custody.zone_search import how_watched, who_was_there
 from custody.zones import (
@@ -32,7 +33,6 @@ from custody.zones import (
     add_camera,
     change_zone,
     create_zone,
-    days_of,
     renew_camera_token,
     switch_camera,
 )

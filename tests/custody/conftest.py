@@ -11,6 +11,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.roles import Role
 from biometrics.consent import ConsentGiven
 from biometrics.enrolment import enrol_person
 from biometrics.models import CaptureSource, Person, PersonKind
@@ -18,7 +19,8 @@ from biometrics.people import register_person
 from biometrics.second_factor import set_pin
 from biometrics.verification import Still
 from custody import handoffs
-from custody.models import Handoff
+from custody.granting import Terms, grant_authorisation
+from custody.models import Authorisation, Handoff
 from demo.portraits import Portrait, portrait
 from demo.reframing import reframe
 from shipments.consignments import ManifestLine, Unit, create_consignment, register_party
@@ -60,7 +62,7 @@ def _takes(name: str, photos: Path) -> list[bytes]:
 
 @dataclass
 class Dock:
-    """Dock 1 and its reader, Beto who works there, Marco and Elena who may take custody."""
+    """Dock 1 and its reader, Beto who works there, Marco and Elena whom Rosa authorised to take anything."""
 
     reader: Reader
     beto: User
@@ -69,6 +71,9 @@ class Dock:
     photos: Path
     shipment: Consignment
     other: Consignment
+    rosa: User
+    marcos_right: Authorisation
+    elenas_right: Authorisation
     marco_shown: int = 0
     elena_shown: int = 0
 
@@ -157,12 +162,21 @@ def shipment_of(reference: str, number: int, items: int) -> Consignment:
 def dock(beto: User, photos: Path, settings, tmp_path: Path) -> Dock:
     site = create_site(code="JRZ", name="Ciudad Juárez yard", gln="0614141000012")
     read_point = create_read_point(site=site, name="Dock 1", direction="in", extension="1")
+    rosa = User.objects.create_user("rosa", password="rosa's password", role=Role.SUPERVISOR)
+    marco = _enrolled("Marco Ruiz", portrait("obama", photos), beto)
+    elena = _enrolled("Elena Cortés", portrait("collins", photos), beto)
+    marcos_right, elenas_right = (
+        grant_authorisation(to=person, allowed=Terms(), by=rosa, attempt=uuid.uuid4()) for person in (marco, elena)
+    )
     return Dock(
         reader=create_reader(read_point=read_point, name="jrz-dock-1"),
         beto=beto,
-        marco=_enrolled("Marco Ruiz", portrait("obama", photos), beto),
-        elena=_enrolled("Elena Cortés", portrait("collins", photos), beto),
+        marco=marco,
+        elena=elena,
         photos=photos,
         shipment=shipment_of("LRD-1042", 1, 3),
         other=shipment_of("LRD-1043", 2, 2),
+        rosa=rosa,
+        marcos_right=marcos_right,
+        elenas_right=elenas_right,
     )

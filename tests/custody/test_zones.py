@@ -17,6 +17,7 @@ from biometrics.groups import add_member, make_group
 from biometrics.models import Evidence, EvidenceKind, EvidenceLook, Person, PersonKind, WatchlistLead
 from biometrics.retention import purge_due
 from biometrics.vault import open_evidence
+from custody.hours import within_hours
 from custody.models import Camera, CameraCoverage, Zone, ZoneAlert, ZoneEvent
 from custody.zone_alerts import AlertDecidedBefore, AlertNoteMissing, AlertNotYours, decide_alert
 from custody.zone_search import how_watched, who_was_there
@@ -30,7 +31,6 @@ from custody.zones import (
     find_camera,
     renew_camera_token,
     switch_camera,
-    within_hours,
 )
 from ledger.models import Entry
 from ledger.sealing import seal_all
