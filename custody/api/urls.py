@@ -1,6 +1,18 @@
 from django.urls import path
 
-from custody.api import cameras, choices, declarations, handoffs, interventions, ledger, manifests, seals, units, zones
+from custody.api import (
+    cameras,
+    choices,
+    declarations,
+    handoffs,
+    interventions,
+    ledger,
+    manifests,
+    passages,
+    seals,
+    units,
+    zones,
+)
 
 urlpatterns = [
     path("receivers", choices.Receivers.as_view()),
@@ -19,6 +31,15 @@ urlpatterns = [
     path("interventions/<uuid:intervention_id>/challenge", interventions.Challenge.as_view()),
     path("interventions/<uuid:intervention_id>/face", interventions.Face.as_view()),
     path("interventions/<uuid:intervention_id>/cancel", interventions.Cancel.as_view()),
+    path("passages", passages.Passages.as_view()),
+    path("passages/crossings", passages.Crossings.as_view()),
+    path("passages/<uuid:passage_id>", passages.PassageDetail.as_view()),
+    path("passages/<uuid:passage_id>/portrait", passages.Portrait.as_view()),
+    path("passages/<uuid:passage_id>/challenge", passages.Challenge.as_view()),
+    path("passages/<uuid:passage_id>/face", passages.Face.as_view()),
+    path("passages/<uuid:passage_id>/decline", passages.Decline.as_view()),
+    path("passages/<uuid:passage_id>/decide", passages.Decide.as_view()),
+    path("passages/<uuid:passage_id>/cancel", passages.Cancel.as_view()),
     path("zones", zones.Zones.as_view()),
     path("zones/<uuid:zone_id>/presence", zones.Presence.as_view()),
     path("zone-alerts", zones.Alerts.as_view()),
