@@ -21,8 +21,8 @@ def open_names(people: Iterable[Person]) -> dict[uuid.UUID, str]:
     """
     Open the newest name of each person, with one query for names and one for keys.
 
-    Whoever's does not open is not in the answer; who was erased is "Erased person" and who never had a name what they are,
-    in the reader's language.
+    Whoever's does not open is not in the answer. Who was erased is "Erased person", and a traveller without a name is
+    called that, in the reader's language.
     """
     asked = list(people)
     sealed = Evidence.objects.filter(person__in=asked, kind=EvidenceKind.NAME).order_by("created_at")

@@ -8,129 +8,55 @@ Rows are not trusted beyond the ledger: one that differs from its entry authoris
 
 import uuid
 import zoneinfo
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from biometrics.models import Person
 from biometrics.people import display_name
 from custody.hours import days_of, within_hours
 from custody.models import Authorisation, Employment, Licence
 from custody.models.hours import EVERY_DAY
+from custody.unauthorised import (
+    AuthorisationAltered,
+    AuthorisationExpired,
+    AuthorisationNotBegun,
+    AuthorisationWithdrawn,
+    CommodityNotCovered,
+    LicenceExpired,
+    NoAuthorisation,
+    NothingDeclared,
+    OutsideHours,
+    RouteNotCovered,
+    SiteNotCovered,
+    UnauthorisedCustodian,
+)
 from ledger.models import Statement
 from ledger.tlog import canonical
 from ledger.tlog.entry import parse_entry
 from ledger.tlog.errors import TlogError
-from refusals import Refusal
 from shipments.declarations import newest_versions
 from shipments.models import Consignment, GoodsItem, Party, Site
 
+__all__ = [
+    "Authorised",
+    "UnauthorisedCustodian",
+    "declared_codes",
+    "employment_terms",
+    "hours_in_words",
+    "require_authorised",
+    "standing",
+    "terms",
+    "who_may_not",
+]
+
 CODES_NAMED = 8
-
-
-class UnauthorisedCustodian(Refusal):
-    """``reason_code`` among the facts says what does not fit; ``who`` is a name, for a screen alone."""
-
-    code = "unauthorised_custodian"
-    status = 403
-    reason_code: ClassVar[str]
-
-    def __init__(self, **facts: Any) -> None:
-        super().__init__(reason_code=self.reason_code, **facts)
-
-
-class NoAuthorisation(UnauthorisedCustodian):
-    reason_code = "no_authorisation"
-    message = gettext_lazy(
-        "%(who)s may not take %(reference)s: no authorisation is on file. Somebody else must take it, or a supervisor "
-        "grants one."
-    )
-
-
-class NothingDeclared(UnauthorisedCustodian):
-    reason_code = "nothing_declared"
-    message = gettext_lazy(
-        "%(who)s may not take %(reference)s: nothing is declared of it yet, and what %(who)s may take is limited to "
-        "certain commodities. Have it declared first, or let somebody take it who may take any commodity."
-    )
-
-
-class CommodityNotCovered(UnauthorisedCustodian):
-    reason_code = "commodity_not_covered"
-    message = gettext_lazy(
-        "%(who)s may not take %(reference)s: no authorisation covers what is declared under %(codes)s. Somebody else "
-        "must take it, or a supervisor grants one for these commodities."
-    )
-
-
-class AuthorisationAltered(UnauthorisedCustodian):
-    reason_code = "authorisation_altered"
-    message = gettext_lazy(
-        "%(who)s may not take %(reference)s: the authorisation is not what its entry in the ledger says. Tell an "
-        "auditor; a supervisor grants it anew."
-    )
-
-
-class AuthorisationWithdrawn(UnauthorisedCustodian):
-    reason_code = "authorisation_withdrawn"
-    message = gettext_lazy(
-        "%(who)s may not take %(reference)s: the authorisation was withdrawn on %(date)s. Somebody else must take it, "
-        "or a supervisor grants another."
-    )
-
-
-class AuthorisationNotBegun(UnauthorisedCustodian):
-    reason_code = "authorisation_not_begun"
-    message = gettext_lazy(
-        "%(who)s may not take %(reference)s yet: the authorisation begins on %(date)s. Somebody else must take it."
-    )
-
-
-class AuthorisationExpired(UnauthorisedCustodian):
-    reason_code = "authorisation_expired"
-    message = gettext_lazy(
-        "%(who)s may not take %(reference)s: the authorisation ended with %(date)s. Somebody else must take it, or a "
-        "supervisor grants another."
-    )
-
-
-class LicenceExpired(UnauthorisedCustodian):
-    reason_code = "licence_expired"
-    message = gettext_lazy(
-        "%(who)s may not take %(reference)s: the authorisation rests on a document that was valid until %(date)s "
-        "(%(licence)s). When it is renewed, a supervisor grants the authorisation anew."
-    )
-
-
-class SiteNotCovered(UnauthorisedCustodian):
-    reason_code = "site_not_covered"
-    message = gettext_lazy(
-        "%(who)s may not take %(reference)s at %(site)s: the authorisation is for %(sites)s. Somebody else must take "
-        "it here."
-    )
-
-
-class RouteNotCovered(UnauthorisedCustodian):
-    reason_code = "route_not_covered"
-    message = gettext_lazy(
-        "%(who)s may not take %(reference)s, which goes from %(consignor)s to %(consignee)s: the authorisation is for "
-        "goods from %(route_from)s to %(route_to)s. Somebody else must take it."
-    )
-
-
-class OutsideHours(UnauthorisedCustodian):
-    reason_code = "outside_hours"
-    message = gettext_lazy(
-        "%(who)s may not take %(reference)s now: the authorisation is for %(hours)s (%(time_zone)s), and there it is "
-        "%(now)s. Wait, or let somebody else take it."
-    )
+IN_FORCE = "in_force"
 
 
 # From what is farthest from a right to what is nearest: of several that do not fit, the nearest is told.
@@ -144,6 +70,7 @@ _FARTHEST_FIRST: tuple[type[UnauthorisedCustodian], ...] = (
     RouteNotCovered,
     OutsideHours,
 )
+_OVER = (AuthorisationAltered, AuthorisationWithdrawn, AuthorisationExpired, LicenceExpired)
 
 
 @dataclass(frozen=True)
@@ -175,24 +102,42 @@ def require_authorised(
     :param lock: keep what it rests on from being withdrawn before the caller's transaction ends
     :raises UnauthorisedCustodian:
     """
-    asked = _Asked(person, employer, consignment, site, at, declared_codes(consignment))
-    found = _candidates(asked, lock=lock)
-    if not found:
-        raise NoAuthorisation(**asked.named)
-    misfits = _misfits(asked, found)
-    fitting = [one for one in found if misfits[one.pk] is None]
-    whole = next((one for one in fitting if _covers_all(one, asked.codes)), None)
-    if whole is not None:
-        return Authorised((whole.pk,))
-    if not asked.codes:
-        raise _nearest(asked, [one for one in found if not one.hs], misfits) or NothingDeclared(**asked.named)
-    used: dict[uuid.UUID, None] = {}
-    for code in asked.codes:
-        covering = next((one for one in fitting if _covers(one, code)), None)
-        if covering is None:
-            raise _not_covered(asked, code, found, fitting, misfits)
-        used[covering.pk] = None
-    return Authorised(tuple(used))
+    name = display_name(person) if person else employer.name if employer else _("Somebody who is not on file")
+    asked = _Asked(person, employer, consignment, site, at, declared_codes(consignment), name)
+    people = [person] if person else []
+    return _decide(asked, _on_file(people, employer, at, lock=lock))
+
+
+def who_may_not(
+    *, people: Mapping[Person, str], consignment: Consignment, site: Site, at: datetime
+) -> dict[uuid.UUID, UnauthorisedCustodian]:
+    """
+    Tell who of ``people`` may not take the shipment, and why: for a list on a screen, where nothing is refused yet.
+
+    :param people: with their names, as the screen has them
+    """
+    codes, rows = declared_codes(consignment), _on_file(list(people), None, at, lock=False)
+    refusals = {}
+    for person, name in people.items():
+        try:
+            _decide(_Asked(person, None, consignment, site, at, codes, name), rows)
+        except UnauthorisedCustodian as refusal:
+            refusals[person.pk] = refusal
+    return refusals
+
+
+def standing(authorisation: Authorisation, at: datetime) -> str:
+    """Tell whether an authorisation is in force at a moment: ``in_force``, or the code of what it is instead."""
+    today = _day(authorisation, at)
+    if authorisation.withdrawn_at is not None and authorisation.withdrawn_at <= at:
+        return AuthorisationWithdrawn.reason_code
+    if today < authorisation.valid_from:
+        return AuthorisationNotBegun.reason_code
+    if authorisation.valid_until is not None and today > authorisation.valid_until:
+        return AuthorisationExpired.reason_code
+    if authorisation.licence_until is not None and today > authorisation.licence_until:
+        return LicenceExpired.reason_code
+    return IN_FORCE
 
 
 def declared_codes(consignment: Consignment) -> list[str]:
@@ -225,8 +170,9 @@ def terms(authorisation: Authorisation, sites: Iterable[Site]) -> dict[str, Any]
 
 
 def employment_terms(employment: Employment) -> dict[str, Any]:
-    """For whom somebody works and since when, as the entry says it."""
-    return {"employer": employment.employer_id.urn, "valid": _span(employment.since, employment.until)}
+    """For whom somebody works and since when, as the entry says it; what was not said is absent."""
+    valid = _span(employment.since, employment.until)
+    return {"employer": employment.employer_id.urn} | ({"valid": valid} if valid else {})
 
 
 def hours_in_words(authorisation: Authorisation) -> str:
@@ -250,80 +196,97 @@ class _Asked:
     consignment: Consignment
     site: Site
     at: datetime
-    codes: list[str] = field(default_factory=list)
+    codes: list[str]
+    name: str
 
-    @cached_property
+    @property
     def named(self) -> dict[str, str]:
-        if self.person is not None:
-            who = display_name(self.person)
-        else:
-            who = self.employer.name if self.employer else _("Somebody who is not on file")
-        return {"who": who, "reference": self.consignment.reference}
+        return {"who": self.name, "reference": self.consignment.reference}
 
 
-def _candidates(asked: _Asked, *, lock: bool) -> list[Authorisation]:
-    """Every authorisation that is about the one who asks, in force or not, the oldest first."""
-    employments = list(_employments(asked, lock=lock))
-    employers = {one.employer_id for one in employments}
-    if asked.person is None and asked.employer is not None:
-        employers = {asked.employer.pk}
-    about = Q(employer__in=employers)
-    if asked.person is not None:
-        about |= Q(person=asked.person)
+@dataclass(frozen=True)
+class _OnFile:
+    """What may bear on a decision, the oldest first, and what of it the ledger says to have ended."""
+
+    employments: list[Employment]
+    authorisations: list[Authorisation]
+    ended: set[uuid.UUID]
+
+
+def _on_file(people: Sequence[Person], employer: Party | None, at: datetime, *, lock: bool) -> _OnFile:
+    employments = Employment.objects.filter(person__in=people, recorded_at__lte=at).order_by("recorded_at", "pk")
+    if employer is not None:
+        employments = employments.filter(employer=employer)
+    if lock:
+        employments = employments.select_for_update(of=("self",))
+    employed = list(employments.select_related("statement__entry"))
+    employers = {one.employer_id for one in employed}
+    if employer is not None and not people:
+        employers = {employer.pk}
     # What was granted later says nothing of this moment, whatever day it was made to begin on.
-    found = Authorisation.objects.filter(about, granted_at__lte=asked.at).order_by("granted_at", "pk")
+    found = Authorisation.objects.filter(Q(person__in=people) | Q(employer__in=employers), granted_at__lte=at)
     if lock:
         found = found.select_for_update(of=("self",))
     found = found.select_related("statement__entry", "licence_number", "consignor", "consignee")
-    return [one for one in found.prefetch_related("sites") if _is_about(one, asked, employments)]
+    granted = list(found.prefetch_related("sites").order_by("granted_at", "pk"))
+    keys = {f"authorisation_withdrawn:{row.pk}": row.pk for row in granted}
+    keys |= {f"employment_ended:{row.pk}": row.pk for row in employed}
+    ended = Statement.objects.filter(key__in=keys).values_list("key", flat=True)
+    return _OnFile(employed, granted, {keys[key] for key in ended})
 
 
-def _employments(asked: _Asked, *, lock: bool) -> QuerySet[Employment]:
-    if asked.person is None:
-        return Employment.objects.none()
-    found = Employment.objects.filter(person=asked.person, recorded_at__lte=asked.at).order_by("recorded_at", "pk")
-    if asked.employer is not None:
-        found = found.filter(employer=asked.employer)
-    if lock:
-        found = found.select_for_update(of=("self",))
-    return found.select_related("statement__entry")
+def _decide(asked: _Asked, on_file: _OnFile) -> Authorised:
+    found = [one for one in on_file.authorisations if _is_about(one, asked, on_file)]
+    if not found:
+        raise NoAuthorisation(**asked.named)
+    misfits = {one.pk: _misfit(asked, one, on_file) for one in found}
+    fitting = [one for one in found if misfits[one.pk] is None]
+    whole = next((one for one in fitting if _covers_all(one, asked.codes)), None)
+    if whole is not None:
+        return Authorised((whole.pk,))
+    if not asked.codes:
+        raise _nearest(found, [one for one in found if not one.hs], misfits) or NothingDeclared(**asked.named)
+    used: dict[uuid.UUID, None] = {}
+    for code in asked.codes:
+        covering = next((one for one in fitting if _covers(one, code)), None)
+        if covering is None:
+            raise _not_covered(asked, code, found, misfits)
+        used[covering.pk] = None
+    return Authorised(tuple(used))
 
 
-def _is_about(one: Authorisation, asked: _Asked, employments: Sequence[Employment]) -> bool:
-    if one.employer_id is None or asked.person is None:
-        return True
+def _is_about(one: Authorisation, asked: _Asked, on_file: _OnFile) -> bool:
+    """Tell whether it is the person's own, or that of an employer for whom they worked at the moment."""
+    if asked.person is None or one.person_id is not None:
+        return asked.person is None or one.person_id == asked.person.pk
     today = _day(one, asked.at)
-    ended = _ended_by_entry(employments, "employment_ended")
     return any(
-        employment.employer_id == one.employer_id
-        and employment.since <= today
+        employment.person_id == asked.person.pk
+        and employment.employer_id == one.employer_id
+        and (employment.since is None or employment.since <= today)
         and (employment.until is None or today <= employment.until)
-        and (asked.at < employment.ended_at if employment.ended_at else employment.pk not in ended)
+        and (asked.at < employment.ended_at if employment.ended_at else employment.pk not in on_file.ended)
         and _agrees(employment, employment_terms(employment), subject=employment.person_id)
-        for employment in employments
+        for employment in on_file.employments
     )
 
 
-def _misfits(asked: _Asked, found: Sequence[Authorisation]) -> dict[uuid.UUID, UnauthorisedCustodian | None]:
-    withdrawn = _ended_by_entry(found, "authorisation_withdrawn")
-    return {one.pk: _misfit(asked, one, withdrawn) for one in found}
-
-
-def _misfit(asked: _Asked, one: Authorisation, withdrawn: set[uuid.UUID]) -> UnauthorisedCustodian | None:
+def _misfit(asked: _Asked, one: Authorisation, on_file: _OnFile) -> UnauthorisedCustodian | None:
     """What keeps this authorisation from serving here and now; the commodity is asked elsewhere."""
     named = asked.named | {"authorisation": str(one.pk)}
-    sites, today = list(one.sites.all()), _day(one, asked.at)
+    sites = list(one.sites.all())
     holder = one.person_id or one.employer_id
     assert holder
-    if not _agrees(one, terms(one, sites), subject=holder) or (one.pk in withdrawn and not one.withdrawn_at):
+    if not _agrees(one, terms(one, sites), subject=holder) or (one.pk in on_file.ended and not one.withdrawn_at):
         return AuthorisationAltered(**named)
-    if one.withdrawn_at is not None and one.withdrawn_at <= asked.at:
+    state = standing(one, asked.at)
+    if state == AuthorisationWithdrawn.reason_code and one.withdrawn_at:
         return AuthorisationWithdrawn(date=_day(one, one.withdrawn_at).isoformat(), **named)
-    if today < one.valid_from:
+    if state == AuthorisationNotBegun.reason_code:
         return AuthorisationNotBegun(date=one.valid_from.isoformat(), **named)
-    if one.valid_until is not None and today > one.valid_until:
+    if state == AuthorisationExpired.reason_code and one.valid_until:
         return AuthorisationExpired(date=one.valid_until.isoformat(), **named)
-    if one.licence_until is not None and today > one.licence_until:
+    if state == LicenceExpired.reason_code and one.licence_until:
         return LicenceExpired(licence=Licence(one.licence).label, date=one.licence_until.isoformat(), **named)
     if sites and asked.site not in sites:
         return SiteNotCovered(site=asked.site.name, sites=", ".join(site.name for site in sites), **named)
@@ -350,10 +313,9 @@ def _not_covered(
     asked: _Asked,
     code: str,
     found: Sequence[Authorisation],
-    fitting: Sequence[Authorisation],
     misfits: dict[uuid.UUID, UnauthorisedCustodian | None],
 ) -> UnauthorisedCustodian:
-    nearest = _nearest(asked, [one for one in found if _covers(one, code)], misfits)
+    nearest = _nearest(found, [one for one in found if _covers(one, code)], misfits)
     if nearest is not None:
         return nearest
     without = [one for one in asked.codes if not any(_covers(authorisation, one) for authorisation in found)]
@@ -365,9 +327,14 @@ def _not_covered(
 
 
 def _nearest(
-    asked: _Asked, about: Sequence[Authorisation], misfits: dict[uuid.UUID, UnauthorisedCustodian | None]
+    found: Sequence[Authorisation],
+    covering: Sequence[Authorisation],
+    misfits: dict[uuid.UUID, UnauthorisedCustodian | None],
 ) -> UnauthorisedCustodian | None:
-    refusals = [refusal for one in about if (refusal := misfits[one.pk]) is not None]
+    """The refusal to tell: of those that cover the commodity; where none does and all are over, of any."""
+    refusals = [refusal for one in covering if (refusal := misfits[one.pk]) is not None]
+    if not covering and all(isinstance(misfits[one.pk], _OVER) for one in found):
+        refusals = [refusal for refusal in misfits.values() if refusal is not None]
     return max(refusals, key=lambda refusal: _FARTHEST_FIRST.index(type(refusal)), default=None)
 
 
@@ -395,15 +362,9 @@ def _agrees(row: Authorisation | Employment, told: dict[str, Any], *, subject: u
     return said_of == subject.urn and said.get(named) == row.pk.urn and said.get("terms") == told
 
 
-def _ended_by_entry(rows: Iterable[Authorisation | Employment], kind: str) -> set[uuid.UUID]:
-    """Those of which the ledger says that they ended, whatever their row says."""
-    keys = {f"{kind}:{row.pk}": row.pk for row in rows}
-    return {keys[key] for key in Statement.objects.filter(key__in=keys).values_list("key", flat=True)}
-
-
 def _day(one: Authorisation, moment: datetime) -> date:
     return moment.astimezone(zoneinfo.ZoneInfo(one.time_zone)).date()
 
 
-def _span(since: date, until: date | None) -> dict[str, str]:
-    return {"from": since.isoformat()} | ({"until": until.isoformat()} if until else {})
+def _span(since: date | None, until: date | None) -> dict[str, str]:
+    return {name: day.isoformat() for name, day in (("from", since), ("until", until)) if day is not None}

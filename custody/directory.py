@@ -11,7 +11,7 @@ from biometrics.models import Evidence, Person, PersonKind
 from biometrics.people import display_name
 from biometrics.vault import NOT_OPENED
 from custody.models import Zone
-from shipments.models import Reader, ReadPoint, Site
+from shipments.models import Party, Reader, ReadPoint, Site
 
 
 class Directory:
@@ -57,6 +57,10 @@ class Directory:
             reader = Reader.objects.filter(pk=uuid.UUID(urn)).first()
             self._readers[urn] = reader.name if reader else _("a reader no longer on file")
         return self._readers[urn]
+
+    def party(self, urn: str) -> str:
+        found = Party.objects.filter(pk=uuid.UUID(urn)).first()
+        return found.name if found else _("an organisation no longer on file")
 
     def releaser(self, body: dict[str, Any]) -> str:
         """Who handed over: a person, or the consignor at first intake."""

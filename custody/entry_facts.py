@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.urls import reverse
+from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.formats import number_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -19,12 +20,21 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from biometrics.models import CaptureSource, PersonKind
 from custody.directory import Directory
-from custody.models import Advice, DocumentType, Exemption, PassageDirection, PassageState
+from custody.models import (
+    Advice,
+    DocumentType,
+    Exemption,
+    Licence,
+    PassageDirection,
+    PassageState,
+    WithdrawalReason,
+)
 from custody.narrative import Line
 from custody.passage_decisions import FINDINGS
+from custody.sentences.authorisations import holder
 from custody.sentences.goods import unit_name
 from custody.sentences.officers import passage_check
-from custody.sentences.reasons import REASONS
+from custody.sentences.reasons import why
 from ledger import attachments
 from ledger.errors import AttachmentChanged
 from ledger.models import Attachment
@@ -213,13 +223,16 @@ def _act(line: Line, directory: Directory) -> Section:
         )
     ]
     if refused:
-        facts.insert(
-            0, Fact(_("Reason"), capfirst(str(REASONS.get(body["code"], body["code"]))), codes=(body["code"],))
-        )
+        codes_of = (body["code"], body["reason"]) if "reason" in body else (body["code"],)
+        facts.insert(0, Fact(_("Reason"), capfirst(str(why(body))), codes=codes_of))
     if "from" in body:
         facts.append(Fact(_("Released by"), capfirst(directory.releaser(body)) + _role(body["from"])))
     to = _("To be received by") if refused else _("Accepted by")
     facts.append(Fact(to, directory.person(body["to"]["person"]) + _role(body["to"])))
+    facts += [
+        Fact(_("By the authorisation"), codes=(urn,), url=reverse("authorisation", args=[uuid.UUID(urn)]))
+        for urn in body.get("authorisation", ())
+    ]
     facts.append(Fact(_("Place"), directory.place(body["where"]["read_point"])))
     names = {
         "opened_at": _("Opened"),
@@ -507,6 +520,8 @@ def _passage(line: Line, directory: Directory) -> Section:
     ]
     if document["expired"]:
         facts.insert(5, Fact(_("Good until"), _("It had expired.")))
+    if "carrier" in body:
+        facts.insert(2, Fact(_("Drives for"), directory.party(body["carrier"])))
     if "goods" in body:
         url = reverse("shipment_timeline", args=[uuid.UUID(line.entry.subject)])
         facts.insert(2, Fact(_("Shipment"), body["goods"]["reference"], url=url))
@@ -688,8 +703,81 @@ def _read_gap(line: Line, directory: Directory) -> Section:
 
 
 # By the part of the body that each one reads.
+def _authorisation(line: Line, directory: Directory) -> Section | None:
+    """Whom it is granted to, or taken from, and on what terms; what is not limited is said to be."""
+    body = line.body
+    if line.kind not in ("authorisation_granted", "authorisation_withdrawn"):
+        return None
+    facts = [
+        Fact(
+            _("For"),
+            holder(body["to"], directory),
+            url=reverse("authorisation", args=[uuid.UUID(body["authorisation"])]),
+        )
+    ]
+    if "terms" in body:
+        facts += _terms(body["terms"], directory)
+    if "reason" in body:
+        facts.append(Fact(_("Reason"), str(WithdrawalReason(body["reason"]).label)))
+    facts += _granted_by(body, directory)
+    codes = [Fact(_("Authorisation"), codes=(body["authorisation"],))]
+    codes += [Fact(_("Attempt"), codes=(body[key],)) for key in ("attempt",) if key in body]
+    number = body.get("terms", {}).get("licence", {}).get("number")
+    codes += [Fact(_("Commitment to the number of the licence"), codes=(number,))] if number else []
+    return Section(line.kind_name, line.icon, facts, fold=codes)
+
+
+def _employment(line: Line, directory: Directory) -> Section:
+    body = line.body
+    terms = body.get("terms", {})
+    facts = [
+        Fact(_("Person"), directory.person(body["to"]["person"])),
+        Fact(_("Employer"), directory.party(terms["employer"] if terms else body["employer"])),
+        *([Fact(_("Valid"), _valid(terms["valid"]))] if "valid" in terms else []),
+        *_granted_by(body, directory),
+    ]
+    return Section(line.kind_name, line.icon, facts, fold=[Fact(_("Employment"), codes=(body["employment"],))])
+
+
+def _terms(terms: dict[str, Any], directory: Directory) -> list[Fact]:
+    hours, route = terms["hours"], terms.get("route", {})
+    ends = {end: directory.party(urn) for end, urn in route.items()}
+    span = _("from %(from)s to %(until)s") % hours if "from" in hours else _("the whole day")
+    days = ", ".join(str(WEEKDAYS_ABBR[day]) for day in hours["days"]) if "days" in hours else _("every day")
+    facts = [
+        Fact(_("Commodities"), "" if "hs" in terms else _("any"), codes=tuple(terms.get("hs", ()))),
+        Fact(_("Sites"), ", ".join(map(directory.site, terms["sites"])) if "sites" in terms else _("any")),
+        Fact(_("Goods from"), ends.get("consignor", _("anybody"))),
+        Fact(_("Goods to"), ends.get("consignee", _("anybody"))),
+        Fact(_("Hours"), f"{days}, {span}, {hours['time_zone']}"),
+        Fact(_("Valid"), _valid(terms["valid"])),
+    ]
+    if "licence" in terms:
+        until = _("%(licence)s, valid until %(until)s") % {
+            "licence": Licence(terms["licence"]["kind"]).label,
+            "until": terms["licence"]["until"],
+        }
+        facts.append(Fact(_("Rests on"), until))
+    return facts
+
+
+def _valid(span: dict[str, str]) -> str:
+    if "from" not in span:
+        return _("until %(until)s") % span
+    return (_("%(from)s to %(until)s") if "until" in span else _("from %(from)s on")) % span
+
+
+def _granted_by(body: dict[str, Any], directory: Directory) -> list[Fact]:
+    facts = [Fact(_("Done by"), directory.account(body["by"]["operator"]))]
+    if "person" in body["by"]:
+        facts.append(Fact(_("Who is"), directory.person(body["by"]["person"])))
+    return facts + [Fact(_("When"), at=parse_time(at)) for at in body["when"].values()]
+
+
 _PARTS: tuple[tuple[str, Callable[[Line, Directory], Section | None]], ...] = (
     ("items", _declaration),
+    ("authorisation", _authorisation),
+    ("employment", _employment),
     ("goods", _act),
     ("passage", _passage),
     ("face", _face),

@@ -186,14 +186,12 @@ def record_employment(
     """
     Record that a person works for an employer, and so may take what the employer may.
 
-    :param since: today, where it is not given
+    :param since: the first day; it counts from when it was recorded, where that is later or none is given
     :raises GrantingNotYours, GrantedToOneself, AuthorisationRefused, EmploymentExists, AttemptReused:
     """
     now = timezone.now()
     _require_anothers(by, person, now)
-    # Today where the day begins last: a site's own day may still be the one before UTC's.
-    since = since or (now - timedelta(hours=12)).date()
-    if until is not None and not since <= until <= since + LONGEST:
+    if until is not None and not (since or date.min) <= until <= now.date() + LONGEST:
         raise AuthorisationRefused(problem=_("it ends before it begins, or later than in 30 years."))
     employment = Employment(
         attempt=attempt, person=person, employer=employer, since=since, until=until, recorded_by=by, recorded_at=now

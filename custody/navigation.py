@@ -34,6 +34,7 @@ GROUPS = (
         "users",
         (
             (_("People"), "people", "users", (Capability.SEE_PEOPLE,)),
+            (_("Authorisations"), "authorisations", "id-badge-2", (Capability.SEE_AUTHORISATIONS,)),
             (_("Watchlist"), "watchlist", "eye", (Capability.KEEP_WATCHLIST,)),
             (_("Retention"), "retention", "hourglass", (Capability.SEE_RETENTION,)),
         ),

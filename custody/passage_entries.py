@@ -51,7 +51,7 @@ def _body(passage: Passage, second_factor: str, authorisation: tuple[str, ...]) 
     if passage.consignment is not None:
         body["goods"] = goods(passage.consignment)
     if passage.carrier is not None:
-        body["carrier"] = passage.carrier.gln or passage.carrier.pk.urn
+        body["carrier"] = passage.carrier.pk.urn
     if passage.exemption:
         at = passage.document.presented_at + DESTROYED_WITHIN
         body["exempt"] = {"reason": str(passage.exemption), "destroyed_by": format_time(at)}

@@ -8,8 +8,12 @@ import secrets
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import time as time_of_day
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from django.core.management import CommandError
 from django.utils import timezone
@@ -25,8 +29,10 @@ from biometrics.people import register_person
 from biometrics.second_factor import set_pin
 from biometrics.verification import Still
 from custody import handoffs
+from custody.authorisations import UnauthorisedCustodian
 from custody.errors import FaceNotMatched
-from custody.models import Handoff
+from custody.granting import Terms, grant_authorisation, record_employment, withdraw_authorisation
+from custody.models import Authorisation, Handoff, Licence, WithdrawalReason
 from demo.portraits import portrait
 from ledger.models import Entry
 from shipments.actors import Actor
@@ -35,12 +41,13 @@ from shipments.declarations import amend_declaration, submit_declaration
 from shipments.epc import check_digit, sgtin_to_epc_hex
 from shipments.ingest import record_report
 from shipments.intake import PartyNamed
-from shipments.models import Consignment, Direction, Party, Reader
+from shipments.models import Consignment, Direction, Party, Reader, Site
 from shipments.places import create_read_point, create_reader, create_site
 from shipments.simulation import plan_sightings, report_body
 
 ELENA, VICTOR, MARCO = "Elena Cortés", "Víctor Salas", "Marco Ruiz"
 PREFIX = "0614141"  # the GS1 company prefix of the Tag Data Standard's own examples
+TIME_ZONE = "America/Ciudad_Juarez"
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,11 @@ def make_world(photos: Path) -> World:
     elena, victor, marco = custodians = _enrol(photos, supervisor)
     _untouched, second, third = _make_shipments()
     _declare(by=Actor(account=User.objects.get(username="representative"), person=victor.person.pk))
+
+    # Nobody has authorised anybody yet: the refusal is an entry, too.
+    with suppress(UnauthorisedCustodian):
+        hand_over(third, to=marco, at=juarez, by=operator)
+    _authorise(elena, victor, marco, by=supervisor)
 
     hand_over(second, to=elena, at=juarez, by=operator)
     hand_over(second, to=victor, at=el_paso, by=operator)
@@ -261,6 +273,46 @@ def _declare(*, by: Actor) -> None:
         by=by,
         attempt=uuid.uuid4(),
     )
+
+
+def _authorise(elena: Custodian, victor: Custodian, marco: Custodian, *, by: User) -> None:
+    """
+    Say who may take what: the carrier's drivers anything, its own permit permitting; Víctor anything by his badge.
+
+    Marco's first authorisation named the wrong commodity: it was withdrawn, and stays on file.
+    """
+    carrier = register_party(name="Transportes Paso del Norte S.A. de C.V.", gln=_gln(5))
+    in_a_year = timezone.now().date() + timedelta(days=365)
+    mistaken = _grant(marco.person, by, hs=["8708"], time_zone=TIME_ZONE)
+    withdraw_authorisation(authorisation=mistaken, reason=WithdrawalReason.MISTAKE, by=by)
+    _grant(carrier, by, time_zone=TIME_ZONE, licence=Licence.CARRIER, licence_until=in_a_year)
+    _grant(
+        victor.person,
+        by,
+        time_zone=TIME_ZONE,
+        licence=Licence.BADGE,
+        licence_until=in_a_year,
+        licence_number="B-20417",
+    )
+    _grant(
+        elena.person,
+        by,
+        hs=["8544", "9018"],
+        sites=[Site.objects.get(code="JRZ")],
+        consignee=Party.objects.get(name="Franklin Imports LLC"),
+        days=range(5),
+        opens_at=time_of_day(6),
+        closes_at=time_of_day(22),
+        time_zone=TIME_ZONE,
+        licence=Licence.DRIVING,
+        licence_until=in_a_year,
+    )
+    for driver in (elena, marco):
+        record_employment(person=driver.person, employer=carrier, by=by, attempt=uuid.uuid4())
+
+
+def _grant(to: Person | Party, by: User, **allowed: Any) -> Authorisation:
+    return grant_authorisation(to=to, allowed=Terms(**allowed), by=by, attempt=uuid.uuid4())
 
 
 def hand_over(

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from custody.api import (
+    authorisations,
     cameras,
     choices,
     declarations,
@@ -40,6 +41,12 @@ urlpatterns = [
     path("passages/<uuid:passage_id>/decline", passages.Decline.as_view()),
     path("passages/<uuid:passage_id>/decide", passages.Decide.as_view()),
     path("passages/<uuid:passage_id>/cancel", passages.Cancel.as_view()),
+    path("authorisations", authorisations.Authorisations.as_view()),
+    path("authorisations/check", authorisations.Check.as_view()),
+    path("authorisations/employments", authorisations.Employments.as_view()),
+    path("authorisations/employments/<uuid:employment_id>/end", authorisations.EndEmployment.as_view()),
+    path("authorisations/<uuid:authorisation_id>", authorisations.AuthorisationDetail.as_view()),
+    path("authorisations/<uuid:authorisation_id>/withdraw", authorisations.Withdraw.as_view()),
     path("zones", zones.Zones.as_view()),
     path("zones/<uuid:zone_id>/presence", zones.Presence.as_view()),
     path("zone-alerts", zones.Alerts.as_view()),

@@ -35,13 +35,17 @@ class WithdrawalReason(models.TextChoices):
 
 
 class Employment(models.Model):
-    """That a person works for an organisation. ``until`` was known in advance; ``ended_at`` is when it was ended."""
+    """
+    That a person works for an organisation, from when it was recorded, or from ``since`` on where that is later.
+
+    ``until`` was known in advance; ``ended_at`` is when it was ended.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     attempt = models.UUIDField(unique=True)
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="employments")
     employer = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="employments")
-    since = models.DateField()
+    since = models.DateField(null=True, blank=True)
     until = models.DateField(null=True, blank=True)
     recorded_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     recorded_at = models.DateTimeField()
@@ -61,7 +65,9 @@ class Employment(models.Model):
                 name="employment_once_at_a_time",
             ),
             models.CheckConstraint(
-                condition=models.Q(until__isnull=True) | models.Q(until__gte=models.F("since")),
+                condition=models.Q(until__isnull=True)
+                | models.Q(since__isnull=True)
+                | models.Q(until__gte=models.F("since")),
                 name="employment_ends_behind_its_beginning",
             ),
             models.CheckConstraint(

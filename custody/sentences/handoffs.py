@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from custody.directory import Directory
-from custody.sentences.reasons import REASONS
+from custody.sentences.reasons import why
 from custody.sentences.sentence import Sentence
 
 
@@ -43,7 +43,7 @@ def _refused(body: dict[str, Any], subject: str, directory: Directory) -> str:
         "shipment": body["goods"]["reference"],
         "to": directory.person(body["to"]["person"]),
         "place": directory.place(body["where"]["read_point"]),
-        "reason": REASONS.get(body["code"], body["code"]),
+        "reason": why(body),
     }
 
 

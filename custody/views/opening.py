@@ -13,6 +13,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.access import capability_required
@@ -24,8 +25,9 @@ from biometrics.models import Person
 from biometrics.people import display_name, people_on_file
 from biometrics.second_factor import find_by_badge
 from custody import errors, handoffs
+from custody.authorisations import UnauthorisedCustodian, who_may_not
 from custody.models import OPEN_STATES, Handoff
-from custody.views.receivers import LISTED, find_receivers, with_names
+from custody.views.receivers import LISTED, find_receivers, with_rights
 from refusals import Refusal
 from shipments.finding import find_shipment
 from shipments.models import Consignment, ReadPoint, ReadSession, SessionPurpose
@@ -98,7 +100,7 @@ def _find_receiver(request: HttpRequest) -> HttpResponse:
         return redirect(f"{reverse('handoff_new')}?{urlencode({'shipment': shipment.reference})}")
     found = find_receivers(who)
     if request.headers.get("HX-Request"):
-        return render(request, "custody/handoff_people.html", _people(shipment, found, chosen=None))
+        return render(request, "custody/handoff_people.html", _people(shipment, read_point, found, chosen=None))
     person = find_by_badge(who) if who else None
     if person is None and len(found) == 1:
         person = found[0]
@@ -128,7 +130,8 @@ def _open(request: HttpRequest) -> HttpResponse:
         if known is None:
             return _ask_shipment(request, scanned=asked["shipment"], refusal=refusal)
         # Somebody else must take it: the whole list again. After any other refusal the same choice may be tried anew.
-        chosen = None if isinstance(refusal, errors.SamePersonOnBothSides) else asked["receiver"]
+        elsewhere = isinstance(refusal, errors.SamePersonOnBothSides | UnauthorisedCustodian)
+        chosen = None if elsewhere else asked["receiver"]
         return _ask_receiver(request, known, asked["read_point"], chosen=chosen, refusal=refusal)
     request.session[READ_POINT] = str(handoff.read_point_id)
     return redirect("handoff", handoff.pk)
@@ -165,8 +168,12 @@ def _ask_receiver(
 ) -> HttpResponse:
     if chosen is not None and refusal is None and not chosen.templates.filter(active=True).exists():
         refusal, chosen = NotEnrolled(name=display_name(chosen)), None
+    if chosen is not None and refusal is None:
+        refusal = who_may_not(
+            people={chosen: display_name(chosen)}, consignment=shipment, site=read_point.site, at=timezone.now()
+        ).get(chosen.pk)
     held = handoffs.current_handoff(shipment)
-    context = _people(shipment, find_receivers() if found is None else found, chosen=chosen) | {
+    context = _people(shipment, read_point, find_receivers() if found is None else found, chosen=chosen) | {
         "shipment": shipment,
         "read_point": read_point,
         "tags": shipment.manifest.count(),
@@ -193,12 +200,14 @@ def _offer(shipment: Consignment, read_point: ReadPoint) -> dict[str, Any] | Non
     return {"session": session, "result": result, "open": session.frozen_at is None}
 
 
-def _people(shipment: Consignment, found: list[Person], *, chosen: Person | None) -> dict[str, Any]:
+def _people(
+    shipment: Consignment, read_point: ReadPoint, found: list[Person], *, chosen: Person | None
+) -> dict[str, Any]:
     held = handoffs.current_handoff(shipment)
     if chosen is not None:
         found = [chosen]
     return {
-        "receivers": with_names(found[:LISTED]),
+        "receivers": with_rights(found[:LISTED], consignment=shipment, site=read_point.site),
         "unlisted": len(found[LISTED:]),
         "chosen": chosen,
         "holder_id": held.to_person_id if held else None,

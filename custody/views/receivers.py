@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.utils import timezone
+
 from biometrics.directory import find_by_name, open_names
 from biometrics.models import ConsentPurpose, Person
 from biometrics.people import people_on_file
+from custody.authorisations import UnauthorisedCustodian, who_may_not
+from shipments.models import Consignment, Site
 
 LISTED = 40
 
@@ -14,6 +18,7 @@ LISTED = 40
 class Receiver:
     person: Person
     name: str
+    refusal: UnauthorisedCustodian | None = None
 
 
 def find_receivers(text: str = "") -> list[Person]:
@@ -28,3 +33,10 @@ def with_names(people: Sequence[Person]) -> list[Receiver]:
     """Name ``people`` for the screen, in their order; whose name does not open is left out."""
     names = open_names(people)
     return [Receiver(person, names[person.pk]) for person in people if person.pk in names]
+
+
+def with_rights(people: Sequence[Person], *, consignment: Consignment, site: Site) -> list[Receiver]:
+    """Name ``people``, and say who of them may not take the shipment at the site, and why."""
+    named = {receiver.person: receiver.name for receiver in with_names(people)}
+    refusals = who_may_not(people=named, consignment=consignment, site=site, at=timezone.now())
+    return [Receiver(person, name, refusals.get(person.pk)) for person, name in named.items()]

@@ -2,6 +2,7 @@ from django.urls import path
 
 from custody.views import (
     audit,
+    authorisations,
     browser_verification,
     crossings,
     declarations,
@@ -62,6 +63,12 @@ urlpatterns = [
     path("passages/<uuid:passage_id>/decline/", passages.decline, name="passage_decline"),
     path("passages/<uuid:passage_id>/decide/", passages.decide, name="passage_decide"),
     path("passages/<uuid:passage_id>/cancel/", passages.cancel, name="passage_cancel"),
+    path("authorisations/", authorisations.authorisation_list, name="authorisations"),
+    path("authorisations/new/", authorisations.new, name="authorisation_new"),
+    path("authorisations/employments/", authorisations.employments, name="employments"),
+    path("authorisations/employments/<uuid:employment_id>/end/", authorisations.end, name="employment_end"),
+    path("authorisations/<uuid:authorisation_id>/", authorisations.authorisation, name="authorisation"),
+    path("authorisations/<uuid:authorisation_id>/withdraw/", authorisations.withdraw, name="authorisation_withdraw"),
     path("zones/", zones.zone_list, name="zones"),
     path("zones/new/", zones.new_zone, name="zone_new"),
     path("zones/alerts/", zone_alerts.alert_list, name="zone_alerts"),

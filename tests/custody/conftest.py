@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -26,7 +27,7 @@ from demo.reframing import reframe
 from shipments.consignments import ManifestLine, Unit, create_consignment, register_party
 from shipments.epc import check_digit, sgtin_to_epc_hex
 from shipments.ingest import record_report
-from shipments.models import Consignment, Reader
+from shipments.models import Consignment, Party, Reader
 from shipments.places import create_read_point, create_reader, create_site
 from shipments.simulation import Sighting, report_body
 
@@ -134,6 +135,11 @@ class Dock:
         return handoffs.accept_handoff(handoff=handoff, by=self.beto, pin=PIN)
 
 
+def authorise(to: Person | Party, *, by: User, **allowed: Any) -> Authorisation:
+    """Grant what is named; what is not named is not limited."""
+    return grant_authorisation(to=to, allowed=Terms(**allowed), by=by, attempt=uuid.uuid4())
+
+
 def _enrolled(name: str, shown: Portrait, by: User) -> Person:
     person = register_person(name=name, kind=PersonKind.DRIVER, registered_by=by, consent=ConsentGiven(language="en"))
     enrol_person(person=person, photos=shown.captures, document=shown.document, enrolled_by=by)
@@ -159,15 +165,17 @@ def shipment_of(reference: str, number: int, items: int) -> Consignment:
 
 
 @pytest.fixture
-def dock(beto: User, photos: Path, settings, tmp_path: Path) -> Dock:
+def rosa(db) -> User:
+    """Rosa supervises the dock, and says who may take what."""
+    return User.objects.create_user("rosa", password="rosa's password", role=Role.SUPERVISOR)
+
+
+@pytest.fixture
+def dock(beto: User, rosa: User, photos: Path, settings, tmp_path: Path) -> Dock:
     site = create_site(code="JRZ", name="Ciudad Juárez yard", gln="0614141000012")
     read_point = create_read_point(site=site, name="Dock 1", direction="in", extension="1")
-    rosa = User.objects.create_user("rosa", password="rosa's password", role=Role.SUPERVISOR)
     marco = _enrolled("Marco Ruiz", portrait("obama", photos), beto)
     elena = _enrolled("Elena Cortés", portrait("collins", photos), beto)
-    marcos_right, elenas_right = (
-        grant_authorisation(to=person, allowed=Terms(), by=rosa, attempt=uuid.uuid4()) for person in (marco, elena)
-    )
     return Dock(
         reader=create_reader(read_point=read_point, name="jrz-dock-1"),
         beto=beto,
@@ -177,6 +185,6 @@ def dock(beto: User, photos: Path, settings, tmp_path: Path) -> Dock:
         shipment=shipment_of("LRD-1042", 1, 3),
         other=shipment_of("LRD-1043", 2, 2),
         rosa=rosa,
-        marcos_right=marcos_right,
-        elenas_right=elenas_right,
+        marcos_right=authorise(marco, by=rosa),
+        elenas_right=authorise(elena, by=rosa),
     )

@@ -34,7 +34,7 @@ from shipments.read_sessions import SessionNotOffered, offered_session
 from shipments.readers.report import Trigger, format_ns
 from shipments.trigger_rules import add_trigger_rule
 from shipments.triggers import act_on_triggers
-from tests.custody.conftest import PIN
+from tests.custody.conftest import PIN, authorise
 from tests.shipments.conftest import SSCC, item_epc
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +45,7 @@ PALLET = sscc_to_epc_hex(SSCC, 7)
 class Gate:
     """A gate with a light barrier, a person who may take custody, a shipment of which all but one lies on a pallet."""
 
-    def __init__(self, by) -> None:
+    def __init__(self, by, rosa) -> None:
         self.by = by
         site = create_site(code="LRD", name="Laredo yard", gln="0614141123452")
         self.read_point = create_read_point(site=site, name="Gate 2", direction="in", extension="2")
@@ -54,6 +54,7 @@ class Gate:
         self.nora: Person = register_person(
             name="Nora Díaz", kind=PersonKind.DRIVER, registered_by=by, consent=ConsentGiven(language="es")
         )
+        authorise(self.nora, by=rosa)
         self.shipment = self.consign("LRD-1042", range(1, 6), SSCC)
         self.edges = 0
 
@@ -105,8 +106,8 @@ class Gate:
 
 
 @pytest.fixture
-def gate(beto) -> Gate:
-    return Gate(beto)
+def gate(beto, rosa) -> Gate:
+    return Gate(beto, rosa)
 
 
 @pytest.fixture

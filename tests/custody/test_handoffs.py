@@ -19,7 +19,7 @@ from ledger.tlog.entry import parse_entry
 from ledger.verification import verify_log
 from refusals import Refusal
 from shipments.finding import ShipmentUnknown
-from tests.custody.conftest import PIN
+from tests.custody.conftest import PIN, authorise
 
 pytestmark = pytest.mark.django_db
 
@@ -300,6 +300,7 @@ def test_somebody_who_is_not_enrolled_cannot_confirm(dock):
     nobody = register_person(
         name="Nadia", kind="driver", registered_by=dock.beto, consent=ConsentGiven(language="en", text_version="1")
     )
+    authorise(nobody, by=dock.rosa)
     handoff = dock.reconciled(receiver=nobody)
     with pytest.raises(NotEnrolled):
         dock.show_face(handoff, dock.marcos_face)

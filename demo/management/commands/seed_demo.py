@@ -40,7 +40,7 @@ class Command(BaseCommand):
             raise CommandError(f"There are no photos in {photos}: python -m demo.photos {photos}")
         # One line for each sealed entry would bury the passwords.
         logging.getLogger("ledger").setLevel(logging.WARNING)
-        self.stdout.write("Making the demo world: three people enrolled, three handoffs with real faces, one refusal …")
+        self.stdout.write("Making the demo world: three people enrolled, three handoffs by real faces, two refusals …")
         mark.mark_unfinished()
         world = make_world(photos)
         self._tell(world.logins, world.custodians)
