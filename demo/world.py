@@ -33,6 +33,7 @@ from custody.authorisations import UnauthorisedCustodian
 from custody.errors import FaceNotMatched
 from custody.granting import Terms, grant_authorisation, record_employment, withdraw_authorisation
 from custody.models import Authorisation, Handoff, Licence, WithdrawalReason
+from demo.crossing import LUCIA, make_passages, register_officer
 from demo.portraits import portrait
 from ledger.models import Entry
 from shipments.actors import Actor
@@ -41,7 +42,7 @@ from shipments.declarations import amend_declaration, submit_declaration
 from shipments.epc import check_digit, sgtin_to_epc_hex
 from shipments.ingest import record_report
 from shipments.intake import PartyNamed
-from shipments.models import Consignment, Direction, Party, Reader, Site
+from shipments.models import Consignment, Direction, Party, Reader, ReadPoint, Site
 from shipments.places import create_read_point, create_reader, create_site
 from shipments.simulation import plan_sightings, report_body
 
@@ -79,6 +80,7 @@ class Custodian(NewPin):
 class World:
     logins: Sequence[Login]
     custodians: Sequence[Custodian]
+    officer: NewPin
 
 
 def database_is_empty() -> bool:
@@ -119,7 +121,10 @@ def make_world(photos: Path) -> World:
     hand_over(second, to=victor, at=el_paso, by=operator)
     # Somebody else stands before the camera first: the refusal is an entry too.
     hand_over(third, to=marco, at=juarez, by=operator, impostor=victor.live)
-    return World(logins, custodians)
+    officer = NewPin(LUCIA, _give_pin(register_officer(by=supervisor)))
+    gate = ReadPoint.objects.get(site__code="JRZ", name="Gate")
+    make_passages(photos, gate=gate, goods=third, driver=marco.person, pin=officer.pin, by=supervisor)
+    return World(logins, custodians, officer)
 
 
 def make_logins() -> list[Login]:
@@ -129,7 +134,7 @@ def make_logins() -> list[Login]:
         (Role.OPERATOR, "hands shipments over at the dock"),
         (Role.SUPERVISOR, "registers and enrols people, adds shipments and readers"),
         (Role.AUDITOR, "reads the ledger and verifies it"),
-        (Role.OFFICER, "sees refused handoffs, decides on faces that are on two records"),
+        (Role.OFFICER, "checks travellers at the crossing as Lucía Herrera, sees refused handoffs"),
         (Role.REPRESENTATIVE, "declares shipments to customs, as Víctor Salas"),
         (Role.ADMINISTRATOR, "keeps accounts (/admin/), people and places"),
     ):
@@ -144,11 +149,11 @@ def make_logins() -> list[Login]:
 
 
 def renew_pins() -> list[NewPin]:
-    """Give the demo's three people new PINs. Found by name: of two with one name, the first on file is the demo's."""
+    """Give the demo's people new PINs. Found by name: of two with one name, the first on file is the demo's."""
     people = list(Person.objects.order_by("registered_at"))
     names = open_names(people)
     renewed = []
-    for name in (ELENA, VICTOR, MARCO):
+    for name in (ELENA, VICTOR, MARCO, LUCIA):
         person = next((person for person in people if names.get(person.pk) == name), None)
         if person is not None:
             renewed.append(NewPin(name, _give_pin(person)))

@@ -40,10 +40,12 @@ class Command(BaseCommand):
             raise CommandError(f"There are no photos in {photos}: python -m demo.photos {photos}")
         # One line for each sealed entry would bury the passwords.
         logging.getLogger("ledger").setLevel(logging.WARNING)
-        self.stdout.write("Making the demo world: three people enrolled, three handoffs by real faces, two refusals …")
+        self.stdout.write(
+            "Making the demo world: three people enrolled, three handoffs by real faces, two refusals, three passages …"
+        )
         mark.mark_unfinished()
         world = make_world(photos)
-        self._tell(world.logins, world.custodians)
+        self._tell(world.logins, [*world.custodians, world.officer])
         self.stdout.write(
             "\nTry it: as operator hand LRD-1042 to Marco Ruiz at JRZ Dock 1; `make simulate` makes its tags arrive;\n"
             f"in place of a camera upload {photos / 'obama2.jpg'} (or another face, and be refused).\n"
@@ -57,6 +59,6 @@ class Command(BaseCommand):
         self.stdout.write("\nLog in as (shown this once):")
         for login in logins:
             self.stdout.write(f"  {login.username:<14} {login.password:<14} {login.does}")
-        self.stdout.write("\nWho may take custody (PIN):")
+        self.stdout.write("\nWho may take custody, and the officer at the crossing (PIN):")
         for custodian in custodians:
             self.stdout.write(f"  {custodian.name:<14} {custodian.pin}")
