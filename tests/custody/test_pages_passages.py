@@ -124,7 +124,7 @@ def test_passages_are_found_by_crossing_time_shipment_and_outcome(dock, officer,
         ({"since": "2000-01-01T00:00", "until": "2000-06-01T00:00"}, 0),
         ({"since": "2000-01-01T00:00"}, 2),
     ):
-        assert client.get(address, asked).content.decode().count('class="door"') == expected, asked
+        assert client.get(address, asked).content.decode().count('class="is-lead"') == expected, asked
     wrong = client.get(address, {"shipment": "nothing"})
     assert wrong.status_code == 422 and "No shipment has the code" in wrong.content.decode()
     assert client.get(address, {"since": "2001-01-01T00:00", "until": "2000-01-01T00:00"}).status_code == 422

@@ -10,19 +10,28 @@ from django.utils import timezone
 
 from accounts.models import User
 from biometrics import document_match
-from biometrics.errors import DocumentNumberUnusable, DocumentPhotoRefused, PinRefused, PortraitMissing
+from biometrics.errors import (
+    DocumentNumberUnusable,
+    DocumentPhotoRefused,
+    PersonErased,
+    PinRefused,
+    PortraitMissing,
+)
+from biometrics.liveness import issue_challenge
 from biometrics.models import CaptureSource, DocumentMatch, Evidence, Person, PersonKey, PersonKind
 from biometrics.people import name_account
 from biometrics.retention import purge_due
 from biometrics.vault import open_evidence
-from biometrics.verification import Still
+from biometrics.verification import Burst, Still
 from biometrics.watchlist import confirm_watchlisted, propose_watchlisted
 from custody import passage_errors as errors
 from custody.crossings import CrossingNotYours, close_crossing, open_crossing
+from custody.entry_checks import check_entry
+from custody.entry_facts import lay_out
 from custody.granting import Terms, grant_authorisation
 from custody.interventions import OfficerNotOnFile, ShipmentHeld, begin_intervention, confirm_officer
 from custody.models import Crossing, Passage
-from custody.narrative import shipment_lines
+from custody.narrative import shipment_lines, tell
 from custody.passage_decisions import advise, decide_passage
 from custody.passage_search import count_shares, find_passages
 from custody.passages import (
@@ -30,16 +39,19 @@ from custody.passages import (
     cancel_passage,
     compare_traveller,
     decline_face,
+    liveness_context,
     open_passage,
     show_portrait,
 )
 from custody.travel_documents import IssuerUnknown
+from demo.reframing import reframe
 from ledger.models import Entry, Statement
 from ledger.own_policy import own_policy
 from ledger.sealing import seal_all
 from ledger.tlog import canonical
 from ledger.tlog.entry import parse_entry
 from ledger.verification import verify_log
+from tests.biometrics.turning import film, wait_for_film
 from tests.custody.conftest import PIN, Dock
 
 PASSPORT = Presented("passport", "MEX", "G 1234-5678", date(2090, 1, 31))
@@ -178,6 +190,60 @@ def test_turning_somebody_back_for_nothing_takes_a_note(dock, officer, bridge):
     with pytest.raises(errors.NoteMissing):
         decide(passage, officer, "refused")
     decide(passage, officer, "refused", note="Brakes do not work")
+
+
+def test_a_face_that_came_near_is_captured_once_more_and_both_are_decided_on(dock, officer, bridge):
+    passage = begin(bridge, officer, shipment="")
+    near = reframe(dock.photo("obama2.jpg"), squeeze=1.45)
+    assert show(dock, passage, officer, near).outcome == "second_capture"
+    passage.refresh_from_db()
+    assert passage.face_attempts == 0
+    with pytest.raises(errors.FaceNotCompared):
+        decide(passage, officer, note="Near enough", pin=PIN)
+    with pytest.raises(errors.CaptureRefused):
+        show(dock, passage, officer, near)
+    passage = begin(bridge, officer, shipment="")
+    show(dock, passage, officer, near)
+    assert show(dock, passage, officer, reframe(dock.photo("obama.jpg"), squeeze=1.3)).outcome == "match"
+    decide(passage, officer)
+    face = body_of(passage)["face"]
+    assert (face["k"], face["m"], face["attempt"]) == (2, 1, 1)
+    first = face["first_capture"]
+    assert first["distance_e4"] > first["threshold_e4"] > face["threshold_e4"] >= face["distance_e4"]
+    seal_all()
+    row = Entry.objects.get(kind="passage")
+    assert [check.name for check in check_entry(row) if check.holds is False] == []
+    [facts] = [one for one in lay_out(tell(row)) if one.title == "Face verification"]
+    assert "2 live photos with the portrait in the document" in str(facts)
+
+
+def test_head_turns_stand_in_the_entry_and_go_with_the_photos(dock, officer, bridge, settings, monkeypatch):
+    settings.BIOMETRICS_LIVENESS = "required"
+    passage = begin(bridge, officer, shipment="", exemption="under_age")
+    show_portrait(passage=passage, photo=dock.photo("obama_partial_face2.jpg"), by=officer)
+    context = liveness_context(passage)
+    for turns, squeeze, expected in ((["front"] * 3, 1.3, "liveness_failed"), (None, 0.75, "passed")):
+        challenge = issue_challenge(person=passage.traveller, context=context, issued_to=officer)
+        frames = film(reframe(dock.photo("obama.jpg"), squeeze=squeeze), turns or challenge.turns)
+        wait_for_film(challenge.pk)
+        capture = Burst(challenge.pk, challenge.nonce, context, frames, timezone.now())
+        face = {"passage": passage, "capture": capture, "source": CaptureSource.WEBCAM, "by": officer}
+        if expected == "passed":
+            assert compare_traveller(**face).outcome == "match"
+            continue
+        with pytest.raises(errors.CaptureRefused) as refused:
+            compare_traveller(**face)
+        assert refused.value.facts["reason_code"] == expected
+    decide(passage, officer)
+    body = body_of(passage)
+    assert body["face"]["liveness"]["outcome"] == "passed" and len(body["face"]["liveness"]["transcript"]) == 64
+    assert [one["code"] for one in body["failed_captures"]] == ["liveness_failed"]
+    _at(monkeypatch, timezone.now() + timedelta(hours=11, minutes=10))
+    purge_due()
+    assert not Evidence.objects.filter(person=passage.traveller, destroyed_at=None).exists()
+    # A challenge of a passage that is over leads nowhere.
+    with pytest.raises(PersonErased):
+        issue_challenge(person=Person.objects.get(pk=passage.traveller_id), context=context, issued_to=officer)
 
 
 # Without a face ------------------------------------------------------------------------------------------------------
