@@ -44,6 +44,7 @@ from custody.passages import (
     show_portrait,
 )
 from custody.travel_documents import IssuerUnknown
+from demo.portraits import portrait
 from demo.reframing import reframe
 from ledger.models import Entry, Statement
 from ledger.own_policy import own_policy
@@ -222,9 +223,11 @@ def test_head_turns_stand_in_the_entry_and_go_with_the_photos(dock, officer, bri
     passage = begin(bridge, officer, shipment="", exemption="under_age")
     show_portrait(passage=passage, photo=dock.photo("obama_partial_face2.jpg"), by=officer)
     context = liveness_context(passage)
-    for turns, squeeze, expected in ((["front"] * 3, 1.3, "liveness_failed"), (None, 0.75, "passed")):
+    still = portrait("biden", dock.photos).live
+    turning = reframe(dock.photo("obama.jpg"), squeeze=0.75)
+    for turns, shown, expected in ((["front"] * 3, still, "liveness_failed"), (None, turning, "passed")):
         challenge = issue_challenge(person=passage.traveller, context=context, issued_to=officer)
-        frames = film(reframe(dock.photo("obama.jpg"), squeeze=squeeze), turns or challenge.turns)
+        frames = film(shown, turns or challenge.turns)
         wait_for_film(challenge.pk)
         capture = Burst(challenge.pk, challenge.nonce, context, frames, timezone.now())
         face = {"passage": passage, "capture": capture, "source": CaptureSource.WEBCAM, "by": officer}
