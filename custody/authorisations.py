@@ -10,7 +10,7 @@ import uuid
 import zoneinfo
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django.db.models import Q
@@ -40,6 +40,7 @@ from ledger.models import Statement
 from ledger.tlog import canonical
 from ledger.tlog.entry import parse_entry
 from ledger.tlog.errors import TlogError
+from ledger.tlog.times import format_time, parse_time
 from shipments.declarations import newest_versions
 from shipments.models import Consignment, GoodsItem, Party, Site
 
@@ -206,11 +207,11 @@ class _Asked:
 
 @dataclass(frozen=True)
 class _OnFile:
-    """What may bear on a decision, the oldest first, and what of it the ledger says to have ended."""
+    """What may bear on a decision, the oldest first, and when what of it was withdrawn or ended by the ledger."""
 
     employments: list[Employment]
     authorisations: list[Authorisation]
-    ended: set[uuid.UUID]
+    ended: dict[uuid.UUID, datetime]
 
 
 def _on_file(people: Sequence[Person], employer: Party | None, at: datetime, *, lock: bool) -> _OnFile:
@@ -231,8 +232,8 @@ def _on_file(people: Sequence[Person], employer: Party | None, at: datetime, *, 
     granted = list(found.prefetch_related("sites").order_by("granted_at", "pk"))
     keys = {f"authorisation_withdrawn:{row.pk}": row.pk for row in granted}
     keys |= {f"employment_ended:{row.pk}": row.pk for row in employed}
-    ended = Statement.objects.filter(key__in=keys).values_list("key", flat=True)
-    return _OnFile(employed, granted, {keys[key] for key in ended})
+    ended = {keys[one.key]: _ended_at(one) for one in Statement.objects.select_related("entry").filter(key__in=keys)}
+    return _OnFile(employed, granted, ended)
 
 
 def _decide(asked: _Asked, on_file: _OnFile) -> Authorised:
@@ -265,8 +266,8 @@ def _is_about(one: Authorisation, asked: _Asked, on_file: _OnFile) -> bool:
         and employment.employer_id == one.employer_id
         and (employment.since is None or employment.since <= today)
         and (employment.until is None or today <= employment.until)
-        and (asked.at < employment.ended_at if employment.ended_at else employment.pk not in on_file.ended)
-        and _agrees(employment, employment_terms(employment), subject=employment.person_id)
+        and (employment.ended_at is None or asked.at < employment.ended_at)
+        and _agrees(employment, on_file)
         for employment in on_file.employments
     )
 
@@ -275,9 +276,7 @@ def _misfit(asked: _Asked, one: Authorisation, on_file: _OnFile) -> Unauthorised
     """What keeps this authorisation from serving here and now; the commodity is asked elsewhere."""
     named = asked.named | {"authorisation": str(one.pk)}
     sites = list(one.sites.all())
-    holder = one.person_id or one.employer_id
-    assert holder
-    if not _agrees(one, terms(one, sites), subject=holder) or (one.pk in on_file.ended and not one.withdrawn_at):
+    if not _agrees(one, on_file):
         return AuthorisationAltered(**named)
     state = standing(one, asked.at)
     if state == AuthorisationWithdrawn.reason_code and one.withdrawn_at:
@@ -347,19 +346,45 @@ def _covers_all(one: Authorisation, codes: Sequence[str]) -> bool:
     return all(_covers(one, code) for code in codes) if codes else not one.hs
 
 
-def _agrees(row: Authorisation | Employment, told: dict[str, Any], *, subject: uuid.UUID) -> bool:
-    """Tell whether the entry says what the row says: the note once it is sealed, the statement until then."""
-    statement, named = row.statement, "authorisation" if isinstance(row, Authorisation) else "employment"
-    said_of, body = statement.subject, bytes(statement.body)
+def _agrees(row: Authorisation | Employment, on_file: _OnFile) -> bool:
+    """Tell whether the ledger says what the row says: to whom, what, since when, and that it has not ended since."""
+    said = _said(row.statement)
+    if said is None:
+        return False
+    subject, body = said
+    ended_at = on_file.ended.get(row.pk)
+    when: dict[str, Any] = body.get("when", {})
+    if isinstance(row, Authorisation):
+        named, holder, told = body.get("authorisation"), row.person_id or row.employer_id, terms(row, row.sites.all())
+        began, ends = when.get("granted_at") == format_time(row.granted_at), row.withdrawn_at
+    else:
+        named, holder, told = body.get("employment"), row.person_id, employment_terms(row)
+        began, ends = when.get("recorded_at") == format_time(row.recorded_at), row.ended_at
+    assert holder
+    same = (subject, named, body.get("terms")) == (holder.urn, row.pk.urn, told)
+    return same and began and (ended_at is None or (ends is not None and format_time(ends) == format_time(ended_at)))
+
+
+def _ended_at(ending: Statement) -> datetime:
+    """When something was withdrawn or ended, as its statement says: from the first, where that cannot be read."""
+    said = _said(ending)
+    when: dict[str, str] = said[1].get("when", {}) if said else {}
+    try:
+        return parse_time(when.get("withdrawn_at") or when.get("ended_at") or "")
+    except TlogError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def _said(statement: Statement) -> tuple[str, dict[str, Any]] | None:
+    """The subject and body of the note, once it is sealed, and of the statement until then; None if unreadable."""
     try:
         if statement.entry is not None:
             entry = parse_entry(bytes(statement.entry.note))
-            said_of, said = entry.subject, entry.body
-        else:
-            said = canonical.decode(body)
+            return entry.subject, entry.body
+        body = canonical.decode(bytes(statement.body))
     except TlogError:
-        return False
-    return said_of == subject.urn and said.get(named) == row.pk.urn and said.get("terms") == told
+        return None
+    return (statement.subject, body) if isinstance(body, dict) else None
 
 
 def _day(one: Authorisation, moment: datetime) -> date:

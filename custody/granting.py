@@ -1,7 +1,8 @@
 """
 Grant and withdraw authorisations, and record who works for whom: each an entry that names the account behind it.
 
-Nobody does any of it for themselves: not for the person of their own account, and not for their own employer.
+Nobody gains anything by their own hand: not the person of their own account, and not that person's employer.
+Withdrawing gives nobody a right, so that it asks for the capability alone.
 """
 
 import re
@@ -108,7 +109,7 @@ def grant_authorisation(*, to: Person | Party, allowed: Terms, by: User, attempt
         raise AuthorisationRefused(problem=problem)
     known = Authorisation.objects.filter(attempt=attempt).first()
     if known is not None:
-        return _same(known, to, by)
+        return _same(known, authorisation, allowed, by)
     try:
         with transaction.atomic():
             if number := " ".join(allowed.licence_number.split()):
@@ -133,7 +134,7 @@ def grant_authorisation(*, to: Person | Party, allowed: Terms, by: User, attempt
             authorisation.sites.set(allowed.sites)
     except IntegrityError:
         # The same attempt, sent twice at once: the first one won.
-        return _same(Authorisation.objects.get(attempt=attempt), to, by)
+        return _same(Authorisation.objects.get(attempt=attempt), authorisation, allowed, by)
     return authorisation
 
 
@@ -316,8 +317,14 @@ def _problem(one: Authorisation, allowed: Terms) -> Any:
     return ""
 
 
-def _same(known: Authorisation, to: Person | Party, by: User) -> Authorisation:
-    if (known.person_id or known.employer_id, known.granted_by_id) != (to.pk, by.pk):
+def _same(known: Authorisation, asked: Authorisation, allowed: Terms, by: User) -> Authorisation:
+    if allowed.valid_from is None:
+        asked.valid_from = known.valid_from  # sent again behind midnight
+    # Each sealing of the same number has a commitment of its own.
+    asked.licence_number = known.licence_number
+    same = terms(known, known.sites.all()) == terms(asked, allowed.sites)
+    holders = {(one.person_id, one.employer_id) for one in (known, asked)}
+    if not same or len(holders) > 1 or known.granted_by_id != by.pk:
         raise AttemptReused
     return known
 

@@ -1,11 +1,13 @@
 """Who may take what: what covers a shipment and what does not, who may grant it, and what the ledger says of it."""
 
+import threading
 import uuid
 from datetime import UTC, date, datetime, time, timedelta
+from time import sleep
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -342,8 +344,17 @@ def test_a_row_that_was_given_to_another_or_brought_back_authorises_nobody(yard)
     third = yard.grant()
     withdraw_authorisation(authorisation=third, reason=WithdrawalReason.SUSPICION, by=yard.rosa)
     back = {"withdrawn_at": None, "withdrawn_by": None, "withdrawn_for": "", "withdrawal": None}
-    Authorisation.objects.filter(pk=third.pk).update(**back)
-    assert yard.refused().facts["reason_code"] == "authorisation_altered"
+    for change in ({"withdrawn_at": MONDAY + timedelta(days=1)}, back):
+        Authorisation.objects.filter(pk=third.pk).update(**change)
+        assert yard.refused().facts["reason_code"] == "authorisation_altered"
+        seal_all()
+
+
+def test_a_row_that_was_dated_back_authorises_nobody(yard):
+    moment = timezone.now()
+    granted = yard.grant(valid_from=date(2020, 1, 1))
+    Authorisation.objects.filter(pk=granted.pk).update(granted_at=moment - timedelta(days=1))
+    assert yard.refused(moment).facts["reason_code"] == "authorisation_altered"
 
 
 def test_an_employment_that_was_changed_or_brought_back_helps_nobody(yard):
@@ -356,6 +367,9 @@ def test_an_employment_that_was_changed_or_brought_back_helps_nobody(yard):
     assert yard.asked()
     end_employment(employment=second, by=yard.rosa)
     Employment.objects.filter(pk=second.pk).update(ended_at=None, ended_by=None, ending=None)
+    assert yard.refused()
+    later = {"ended_at": MONDAY + timedelta(days=1), "ended_by": yard.rosa, "ending": second.statement}
+    Employment.objects.filter(pk=second.pk).update(**later)
     assert yard.refused()
 
 
@@ -398,6 +412,38 @@ def test_withdrawn_while_the_second_factor_is_checked_custody_does_not_pass(dock
     assert [body["reason"] for body in bodies("handoff_refused")] == ["authorisation_withdrawn"]
     kinds = [entry.kind for entry in Entry.objects.order_by("index") if entry.kind != "enrolment"]
     assert kinds[-2:] == ["authorisation_withdrawn", "handoff_refused"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_withdrawal_waits_for_a_handoff_that_is_being_accepted_by_it(dock: Dock, monkeypatch):
+    handoff = dock.reconciled()
+    dock.show_face(handoff, dock.marcos_face)
+    decided, failures, word = threading.Event(), [], handoffs.handoff_body
+
+    def worded_slowly(*args, **kwargs):
+        decided.set()
+        sleep(0.5)
+        return word(*args, **kwargs)
+
+    def withdraw() -> None:
+        try:
+            assert decided.wait(timeout=30)
+            withdraw_authorisation(authorisation=dock.marcos_right, reason=WithdrawalReason.LEFT, by=dock.rosa)
+        except Exception as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(handoffs, "handoff_body", worded_slowly)
+    thread = threading.Thread(target=withdraw)
+    thread.start()
+    accepted = handoffs.accept_handoff(handoff=handoff, by=dock.beto, pin=PIN)
+    thread.join(timeout=60)
+    assert failures == []
+    withdrawn = Authorisation.objects.get(pk=dock.marcos_right.pk)
+    assert accepted.state == HandoffState.ACCEPTED
+    assert withdrawn.withdrawn_at > accepted.closed_at
+    assert withdrawn.withdrawal_id > accepted.statement_id
 
 
 # Granting, and who may
@@ -464,6 +510,8 @@ def test_sent_twice_it_is_granted_recorded_withdrawn_and_ended_once(yard, carla)
     attempt = uuid.uuid4()
     first, again = (grant_authorisation(to=yard.nora, allowed=Terms(), by=yard.rosa, attempt=attempt) for _ in range(2))
     assert first == again
+    with pytest.raises(AttemptReused):
+        grant_authorisation(to=yard.nora, allowed=Terms(hs=["85"]), by=yard.rosa, attempt=attempt)
     with pytest.raises(AttemptReused):
         grant_authorisation(to=yard.carrier, allowed=Terms(), by=yard.rosa, attempt=attempt)
     with pytest.raises(AttemptReused):
