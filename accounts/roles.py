@@ -40,6 +40,8 @@ class Capability(StrEnum):
     WATCH_ZONES = "watch_zones"
     INTERVENE = "intervene"
     APPROVE_HANDOFFS = "approve_handoffs"
+    SEE_PASSAGES = "see_passages"
+    CHECK_PASSAGES = "check_passages"
     SEE_AUTHORISATIONS = "see_authorisations"
     GRANT_AUTHORISATIONS = "grant_authorisations"
     SEE_DISCREPANCIES = "see_discrepancies"
@@ -86,6 +88,8 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.INTERVENE,
             # In place of a face, of who hands over, or of goods that do not fit: another person than whoever acts.
             Capability.APPROVE_HANDOFFS,
+            Capability.SEE_PASSAGES,
+            Capability.CHECK_PASSAGES,
             Capability.SEE_AUTHORISATIONS,
             Capability.SEE_DISCREPANCIES,
             Capability.SETTLE_DISCREPANCIES,
@@ -100,6 +104,7 @@ CAPABILITIES: dict[str, frozenset[Capability]] = {
             Capability.READ_ENTRIES,
             Capability.VERIFY_LEDGER,
             Capability.SEE_RETENTION,
+            Capability.SEE_PASSAGES,
             Capability.SEE_AUTHORISATIONS,
         }
     ),

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from django.utils.translation import gettext as _
 
 from biometrics.errors import KeyServiceFailed, MasterKeyMalformed, MasterKeyMissing
-from biometrics.models import Evidence, EvidenceKind, Person
+from biometrics.models import Evidence, EvidenceKind, Person, PersonKind
 from biometrics.vault import NOT_OPENED, open_many
 
 __all__ = ["NOT_OPENED", "find_by_name", "open_names"]
@@ -21,7 +21,8 @@ def open_names(people: Iterable[Person]) -> dict[uuid.UUID, str]:
     """
     Open the newest name of each person, with one query for names and one for keys.
 
-    Whoever's does not open is not in the answer; who was erased is "Erased person", in the reader's language.
+    Whoever's does not open is not in the answer. Who was erased is "Erased person", and a traveller without a name is
+    called that, in the reader's language.
     """
     asked = list(people)
     sealed = Evidence.objects.filter(person__in=asked, kind=EvidenceKind.NAME).order_by("created_at")
@@ -33,6 +34,7 @@ def open_names(people: Iterable[Person]) -> dict[uuid.UUID, str]:
     except (KeyServiceFailed, MasterKeyMalformed, MasterKeyMissing):
         opened = {}
     names = {who: opened[row.pk].decode("utf-8") for who, row in newest.items() if row.pk in opened}
+    names |= {person.pk: person.get_kind_display() for person in asked if person.kind == PersonKind.TRAVELLER}
     return names | dict.fromkeys(erased, _("Erased person"))
 
 

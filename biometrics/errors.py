@@ -92,6 +92,17 @@ class DocumentIsCapture(Refusal):
     status = 422
 
 
+class DocumentNumberUnusable(Refusal):
+    code = "document_number_unusable"
+    message = _("A document's number has 1 to %(limit)s letters and digits. Type it as it is printed.")
+    status = 422
+
+
+class PortraitMissing(Refusal):
+    code = "portrait_missing"
+    message = _("Photograph the portrait in the document first.")
+
+
 class DocumentDisagrees(Refusal):
     code = "document_disagrees"
     message = _(

@@ -14,10 +14,10 @@ from django.db import transaction
 from django.db.models import Count, Min
 from django.utils import timezone
 
-from biometrics.models import Evidence, EvidenceHold, Person, Template
+from biometrics.models import Evidence, EvidenceHold, Person, PersonKind, Template
 from biometrics.remains import clear_remains
 from biometrics.retention_rules import Rule, read_rules
-from biometrics.vault import destroy_evidence
+from biometrics.vault import destroy_evidence, destroy_person_key
 from ledger.submission import submit
 
 # So many commitments of 67 bytes stay well below what an entry holds.
@@ -70,8 +70,9 @@ def report() -> list[RuleState]:
 
 
 def erased_lately(*, days: int) -> int:
-    """Count the people who were erased in the last ``days``."""
-    return Person.objects.filter(erased_at__gt=timezone.now() - timedelta(days=days)).count()
+    """Count the people who were erased in the last ``days``; travellers' records end by a rule and are not counted."""
+    erased = Person.objects.filter(erased_at__gt=timezone.now() - timedelta(days=days))
+    return erased.exclude(kind=PersonKind.TRAVELLER).count()
 
 
 def _state(rule: Rule, now: datetime, day: int, month: int) -> RuleState:
@@ -115,13 +116,20 @@ def _purge_person(rule: Rule, person_id: UUID) -> int:
             # A template whose value is gone can verify nobody.
             ended = Template.objects.filter(active=True, evidence__in=destroyed)
             ended.update(active=False)
-            submit(
-                kind="erasure",
-                subject=person.pk.urn,
-                body=_entry_body(person, rule, destroyed),
-                key=f"erasure:{uuid4()}",
-            )
+            body = _entry_body(person, rule, destroyed)
+            if _end_traveller(person):
+                body["key"] = "destroyed"
+            submit(kind="erasure", subject=person.pk.urn, body=body, key=f"erasure:{uuid4()}")
     return len(destroyed)
+
+
+def _end_traveller(person: Person) -> bool:
+    """Destroy the key of a traveller of whom nothing is left: such a record was made for one passage."""
+    if person.kind != PersonKind.TRAVELLER or Evidence.objects.filter(person=person, destroyed_at=None).exists():
+        return False
+    person.erased_at = timezone.now()
+    person.save(update_fields=["erased_at"])
+    return destroy_person_key(person=person)
 
 
 def _entry_body(person: Person, rule: Rule, destroyed: list[Evidence]) -> dict[str, Any]:

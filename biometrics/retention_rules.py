@@ -18,12 +18,14 @@ from django.utils.translation import gettext_lazy as _
 
 from biometrics.models import (
     Consent,
+    DocumentMatch,
     DuplicateReview,
     Evidence,
     EvidenceHold,
     EvidenceKind,
     LivenessChallenge,
     PersonKind,
+    PresentedDocument,
     Template,
     TemplatePhoto,
     Verification,
@@ -58,6 +60,8 @@ class Rule:
     sentence: Any
     hours: int
     covers: Covers
+    most: int = MAX_HOURS
+    """The hours that an operator may set at most."""
 
     @property
     def after(self) -> timedelta:
@@ -165,9 +169,11 @@ def _unattached() -> QuerySet[Evidence]:
         | Q(pk__in=DuplicateReview.objects.values("capture"))
         | Q(pk__in=_probes_of_leads())
         | Q(pk__in=Template.objects.exclude(document=None).values("document"))
+        | Q(pk__in=DocumentMatch.objects.values("probe"))
     )
     abandoned = LivenessChallenge.objects.filter(outcome=LivenessChallenge.Outcome.PASSED, verification=None)
     abandoned = abandoned.exclude(transcript=None).exclude(context__startswith=_ENROLLING)
+    abandoned = abandoned.exclude(context__in=PresentedDocument.objects.values("context"))
     captured = Q(kind__in=_CAPTURED) & ~named & ~Q(person__kind=PersonKind.UNKNOWN)
     return _evidence().filter(Q(pk__in=abandoned.values("transcript")) | captured)
 
@@ -178,6 +184,36 @@ def _zone_frames() -> QuerySet[Evidence]:
     return _evidence().filter(Q(kind=EvidenceKind.FRAME) | of_strangers).exclude(pk__in=_probes_of_leads())
 
 
+def _of_documents(documents: QuerySet[PresentedDocument]) -> QuerySet[Evidence]:
+    """Numbers, portraits and live photos; of a traveller without a name whatever is sealed under the key besides."""
+    matches = DocumentMatch.objects.filter(document__in=documents)
+    challenges = LivenessChallenge.objects.filter(context__in=documents.values("context")).exclude(transcript=None)
+    named = Q(pk__in=challenges.values("transcript")) | Q(
+        person__kind=PersonKind.TRAVELLER, person__in=documents.values("person")
+    )
+    for rows, fields in ((documents, ("number", "portrait")), (matches, ("probe", "portrait", "camera"))):
+        for field in fields:
+            named |= Q(pk__in=rows.exclude(**{field: None}).values(field))
+    return _evidence().filter(named)
+
+
+def _exempt_passages() -> QuerySet[Evidence]:
+    return _of_documents(PresentedDocument.objects.filter(exempt=True))
+
+
+def _passages() -> QuerySet[Evidence]:
+    undisputed = PresentedDocument.objects.filter(exempt=False, disputed=False)
+    return _of_documents(undisputed).exclude(pk__in=_probes_of_leads())
+
+
+def _disputed_passages() -> QuerySet[Evidence]:
+    disputed = PresentedDocument.objects.filter(exempt=False, disputed=True)
+    return _of_documents(disputed).exclude(pk__in=_probes_of_leads())
+
+
+# A purge comes every five minutes, and after a night without one at the start: an hour is left for it.
+_TWELVE_HOURS_LESS_ONE = 11
+
 RULES = (
     Rule("exempt_person", _("Photos of people who are exempt from face comparison"), 12, _of_exempt),
     Rule("unmatched_probes", _("Probes that did not match, with their descriptors"), 12, _unmatched_probes),
@@ -187,6 +223,20 @@ RULES = (
     Rule("consent_withdrawn", _("Enrolments whose consent was withdrawn"), 0, _withdrawn_enrolments),
     Rule("matched_probes", _("Probes that matched, with their descriptors"), 90 * DAY, _matched_probes),
     Rule("confirmed_leads", _("Probes that an officer confirmed as a watchlist lead"), 90 * DAY, _confirmed_leads),
+    Rule(
+        "exempt_passages",
+        _("What exempt travellers showed at a border crossing, and the key to it"),
+        _TWELVE_HOURS_LESS_ONE,
+        _exempt_passages,
+        most=_TWELVE_HOURS_LESS_ONE,
+    ),
+    Rule("passages", _("What travellers showed at a border crossing"), 14 * DAY, _passages),
+    Rule(
+        "disputed_passages",
+        _("What travellers showed who were not matched, not let pass, or resembled a watchlisted face"),
+        90 * DAY,
+        _disputed_passages,
+    ),
     Rule("zone_frames", _("Frames of zone cameras that raised an alert"), 30 * DAY, _zone_frames),
     Rule("watchlist_ended", _("Watchlist evidence that expired or was removed"), 30 * DAY, _ended_watchlist),
 )
@@ -206,9 +256,10 @@ def read_rules() -> tuple[Rule, ...]:
         raise ImproperlyConfigured("BIOMETRICS_RETENTION is not JSON") from None
     if not isinstance(hours, dict):
         raise ImproperlyConfigured("BIOMETRICS_RETENTION is not a JSON object of rules and hours")
-    for code in hours.keys() - {rule.code for rule in RULES}:
+    most = {rule.code: rule.most for rule in RULES}
+    for code in hours.keys() - most.keys():
         raise ImproperlyConfigured(f"BIOMETRICS_RETENTION names the rule {code!r}, which there is not")
     for code, given in hours.items():
-        if type(given) is not int or not 0 <= given <= MAX_HOURS:
-            raise ImproperlyConfigured(f"BIOMETRICS_RETENTION: {code} takes whole hours from 0 to {MAX_HOURS}")
+        if type(given) is not int or not 0 <= given <= most[code]:
+            raise ImproperlyConfigured(f"BIOMETRICS_RETENTION: {code} takes whole hours from 0 to {most[code]}")
     return tuple(replace(rule, hours=hours.get(rule.code, rule.hours)) for rule in RULES)

@@ -23,8 +23,10 @@ from biometrics.vault import Opened, open_commitment
 from ledger.models import Entry
 from ledger.tlog.times import format_time
 
-# Looked at by opening it; a name and a note are no biometric evidence.
-_BIOMETRIC = frozenset(EvidenceKind.values) - {EvidenceKind.NAME, EvidenceKind.NOTE}
+# Words and numbers, shown as text; they are no biometric evidence.
+_TEXTS = frozenset({EvidenceKind.NAME, EvidenceKind.NOTE, EvidenceKind.NUMBER})
+# Looked at by opening it.
+_BIOMETRIC = frozenset(EvidenceKind.values) - _TEXTS
 # What officers wrote while they investigate is theirs to disclose, under the law that they act by.
 _OFFICERS_REASONS = (EvidenceLook.Reason.INVESTIGATION, EvidenceLook.Reason.LEAD)
 _LEFT_OUT = (
@@ -74,7 +76,7 @@ def find_entries(person: Person) -> Iterator[Entry]:
 
 
 def _pack(archive: zipfile.ZipFile, number: int, row: Evidence, opened: Opened) -> dict[str, Any]:
-    if row.kind in (EvidenceKind.NAME, EvidenceKind.NOTE):
+    if row.kind in _TEXTS:
         return {"text": opened.value.decode("utf-8", "replace"), "salt": opened.salt.hex()}
     name = f"evidence/{number:04d}{_suffix(opened.value, row.kind)}"
     archive.writestr(name, opened.value)
@@ -126,6 +128,18 @@ def _about(person: Person) -> dict[str, Any]:
         "verifications": [
             {"at": format_time(row.created_at), "outcome": row.outcome, "record": row.record}
             for row in person.verifications.all()
+        ],
+        "presented_documents": [
+            {
+                "at": format_time(row.presented_at),
+                "context": row.context,
+                "exempt": row.exempt,
+                "comparisons": [
+                    {"at": format_time(match.created_at), "outcome": match.outcome, "record": match.record}
+                    for match in row.matches.all()
+                ],
+            }
+            for row in person.presented_documents.prefetch_related("matches")
         ],
         "challenges": [
             {"issued_at": format_time(row.issued_at), "context": row.context, "outcome": row.outcome}

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from biometrics.errors import PersonKeyMissing
-from biometrics.models import Evidence, Person
+from biometrics.models import Evidence, Person, PersonKind
 from biometrics.people import display_name
 from biometrics.vault import NOT_OPENED
 from custody.models import Zone
@@ -71,6 +71,8 @@ def _name(urn: str) -> str:
     person = Person.objects.filter(pk=uuid.UUID(urn)).first()
     if person is None:
         return _("a person no longer on file")
+    if person.kind == PersonKind.TRAVELLER:
+        return _("a traveller")
     try:
         return display_name(person)
     except (Evidence.DoesNotExist, PersonKeyMissing):

@@ -21,11 +21,24 @@ from django.utils.translation import gettext_lazy, ngettext
 from biometrics.models import CaptureSource, PersonKind
 from custody.directory import Directory
 from custody.discrepancy_codes import ABOUT, Code, Severity
-from custody.models import ApprovalReason, Document, Licence, Outcome, WithdrawalReason
+from custody.models import (
+    Advice,
+    ApprovalReason,
+    Document,
+    DocumentType,
+    Exemption,
+    Licence,
+    Outcome,
+    PassageDirection,
+    PassageState,
+    WithdrawalReason,
+)
 from custody.narrative import Line
+from custody.passage_decisions import FINDINGS
 from custody.sentences.authorisations import holder
 from custody.sentences.exceptions import EXCEPTIONS, how_much, kilograms
 from custody.sentences.goods import unit_name
+from custody.sentences.officers import passage_check
 from custody.sentences.reasons import why
 from ledger import attachments
 from ledger.errors import AttachmentChanged
@@ -274,7 +287,7 @@ def _face(line: Line, directory: Directory) -> Section:
         Fact(_("Person"), directory.person(face["person"])),
         Fact(_("Result"), sentence),
         Fact(_("Claimed error rate"), _claimed_rate(face)),
-        Fact(_("Photos compared"), _photos_compared(face)),
+        Fact(_("Photos compared"), _with_document(face) if "portrait" in face else _photos_compared(face)),
         Fact(_("Liveness"), _liveness_shown(face["liveness"])),
         Fact(_("Taken, by the camera’s clock"), at=parse_time(face["captured_at"])),
         Fact(_("Attempt"), str(face["attempt"])),
@@ -295,8 +308,15 @@ def _face(line: Line, directory: Directory) -> Section:
     fold = [
         Fact(_("Verification"), codes=(face["verification"],)),
         Fact(_("Commitment to the live photo"), codes=(face["probe"],)),
-        Fact(_("Commitment to the template"), codes=(face["template"],)),
-        Fact(_("Consent"), codes=(face["consent"],)),
+        *(
+            Fact(name, codes=(face[key],))
+            for name, key in (
+                (_("Commitment to the document’s portrait"), "portrait"),
+                (_("Commitment to the template"), "template"),
+                (_("Consent"), "consent"),
+            )
+            if key in face
+        ),
         Fact(_("Calibration file"), codes=(face["calibration"],)),
         Fact(_("Metric"), codes=(face["metric"],)),
         *_flat(_("Model"), face["models"]),
@@ -365,6 +385,14 @@ def _photos_compared(face: dict[str, Any]) -> str:
         "%(m)s live photo with a template of %(k)s photos",
         face["k"],
     ) % {"m": face["m"], "k": face["k"]}
+
+
+def _with_document(face: dict[str, Any]) -> str:
+    return ngettext(
+        "%(k)s live photo with the portrait in the document; nobody was enrolled",
+        "%(k)s live photos with the portrait in the document; nobody was enrolled",
+        face["k"],
+    ) % {"k": face["k"]}
 
 
 def _flat(name: str, value: object) -> Iterator[Fact]:
@@ -538,6 +566,61 @@ def _weight(line: Line, directory: Directory) -> Section:
     fits = abs(weight["measured_g"] - weight["declared_g"]) <= weight["tolerance_g"]
     chip, tone = (_("Within the tolerance"), "ok") if fits else (_("Beyond the tolerance"), "warn")
     return Section(_("Weight"), "package", facts, chip=chip, tone=tone)
+
+
+def _passage(line: Line, directory: Directory) -> Section:
+    body, document = line.body, line.body["document"]
+    traveller = body["traveller"]
+    facts = [
+        Fact(_("Outcome"), str(PassageState(body["outcome"]).label)),
+        Fact(_("Traveller"), directory.person(traveller["person"]) if traveller["on_file"] else _("Not on file")),
+        Fact(_("Direction"), str(PassageDirection(body["direction"]).label)),
+        Fact(_("Place"), directory.place(body["where"]["read_point"])),
+        Fact(_("Document"), str(DocumentType(document["type"]).label), codes=(document["issuing_state"],)),
+        Fact(_("How it was checked"), passage_check(body)),
+        Fact(_("Begun"), at=parse_time(body["when"]["opened_at"])),
+        Fact(_("Closed"), at=parse_time(body["when"]["closed_at"])),
+    ]
+    if document["expired"]:
+        facts.insert(5, Fact(_("Good until"), _("It had expired.")))
+    if "carrier" in body:
+        facts.insert(2, Fact(_("Drives for"), directory.party(body["carrier"])))
+    if "goods" in body:
+        url = reverse("shipment_timeline", args=[uuid.UUID(line.entry.subject)])
+        facts.insert(2, Fact(_("Shipment"), body["goods"]["reference"], url=url))
+    if "machine" in body:
+        facts.append(Fact(_("Advice of the machine"), str(Advice(body["machine"]["advice"]).label)))
+        facts += [
+            Fact(
+                _("Because of"),
+                str(FINDINGS.get(one["code"], one["code"])),
+                codes=(one["reason_code"],) if "reason_code" in one else (),
+            )
+            for one in body["machine"]["findings"]
+        ]
+    if "person" in body["by"]:
+        facts.append(Fact(_("Decided by"), directory.person(body["by"]["person"])))
+    facts.append(Fact(_("Operated by"), directory.account(body["by"]["operator"])))
+    if "second_factor" in body:
+        name = _("Second factor of the officer")
+        facts.append(Fact(name, str(_SECOND_FACTORS.get(body["second_factor"], body["second_factor"]))))
+    note = ""
+    if "exempt" in body:
+        facts.append(Fact(_("Exempt"), str(Exemption(body["exempt"]["reason"]).label)))
+        facts.append(Fact(_("To be destroyed by"), at=parse_time(body["exempt"]["destroyed_by"])))
+        note = _("Once photos, number and key are destroyed, nobody can be shown any more who this was.")
+    fold = [
+        Fact(_("Passage"), codes=(body["passage"],)),
+        Fact(_("Traveller"), codes=(traveller["person"],)),
+        Fact(_("Commitment to the document’s number"), codes=(document["number"],)),
+        *(Fact(name, codes=(body[key],)) for name, key in ((_("Commitment to the note"), "note"),) if key in body),
+        *(Fact(name, codes=tuple(body[key])) for name, key in ((_("Leads"), "leads"),) if key in body),
+        *(
+            Fact(_("Attempt %(attempt)s") % one, codes=(one["code"], *([one["probe"]] if "probe" in one else [])))
+            for one in body.get("failed_captures", [])
+        ),
+    ]
+    return Section(_("Passage of a border"), line.icon, facts, note=note, fold=fold)
 
 
 def _enrolment(line: Line, directory: Directory) -> Section:
@@ -832,6 +915,7 @@ _PARTS: tuple[tuple[str, Callable[[Line, Directory], Section | None]], ...] = (
     ("employment", _employment),
     ("goods", _act),
     ("from", _release),
+    ("passage", _passage),
     ("face", _face),
     ("dual_control", _dual_control),
     ("liveness", _liveness),

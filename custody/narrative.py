@@ -161,6 +161,8 @@ def _tell(entry: Entry, directory: Directory, *, fault: str = "") -> Line:
     icon, tone = (known.icon, known.tone) if known else ("file-certificate", "plain")
     if sealed.kind == "seal_checked":
         tone = "ok" if sealed.body.get("state") == "intact" else "bad"
+    if sealed.kind == "passage":
+        tone = {"passed": "ok", "refused": "bad"}.get(sealed.body.get("outcome", ""), "warn")
     sentence = _say(sealed.kind, sealed.body, sealed.subject, directory)
     return Line(entry, sealed.body, sealed.kind, sentence, icon, tone, fault)
 

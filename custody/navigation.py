@@ -23,6 +23,7 @@ GROUPS = (
             (_("Shipments"), "shipments", "package", (Capability.SEE_GOODS,)),
             (_("Declarations"), "declarations", "file-certificate", (Capability.SEE_GOODS,)),
             (_("Places"), "places", "building-warehouse", (Capability.MANAGE_GOODS,)),
+            (_("Crossings"), "crossings", "map-pin", (Capability.MANAGE_GOODS,)),
             ("EPCIS", "captures", "upload", (Capability.CAPTURE_EVENTS,)),
             (_("Reader alerts"), "reader_alerts", "antenna", (Capability.WATCH_READERS,)),
             (_("Quarantine"), "quarantine", "alert-triangle", (Capability.WATCH_READERS,)),
@@ -44,6 +45,7 @@ GROUPS = (
         (
             (_("Discrepancies"), "discrepancies", "alert-triangle", (Capability.SEE_DISCREPANCIES,)),
             (_("Zones"), "zones", "camera", (Capability.WATCH_ZONES, Capability.MANAGE_ZONES)),
+            (_("Passages"), "passages", "id-badge-2", (Capability.SEE_PASSAGES,)),
             (_("Interventions"), "interventions", "gavel", (Capability.INTERVENE,)),
             (_("Refusals"), "refusals", "ban", (Capability.SEE_REFUSALS,)),
             (_("Officer wanted"), "approvals", "user-check", (Capability.SEE_REFUSALS,)),

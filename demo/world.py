@@ -38,6 +38,7 @@ from custody.granting import Terms, grant_authorisation, record_employment, with
 from custody.models import Authorisation, Discrepancy, Handoff, Licence, WithdrawalReason
 from custody.routes import plan_route
 from custody.site_watch import watch_site
+from demo.crossing import LUCIA, make_passages, register_officer
 from demo.portraits import portrait
 from ledger.models import Entry
 from ledger.sealing import seal_all
@@ -52,7 +53,7 @@ from shipments.places import create_read_point, create_reader, create_site
 from shipments.seals import Act, NewSeal, affix_seal, break_seal, check_seal
 from shipments.simulation import plan_sightings, report_body
 
-ELENA, VICTOR, MARCO, ROSA = "Elena Cortés", "Víctor Salas", "Marco Ruiz", "Rosa Núñez"
+ELENA, VICTOR, MARCO = "Elena Cortés", "Víctor Salas", "Marco Ruiz"
 PREFIX = "0614141"  # the GS1 company prefix of the Tag Data Standard's own examples
 TIME_ZONE = "America/Ciudad_Juarez"
 
@@ -127,7 +128,9 @@ def make_world(photos: Path) -> World:
     hand_over(second, to=victor, at=el_paso, by=operator, given_by=elena)
     # Somebody else stands before the camera first: the refusal is an entry too.
     hand_over(third, to=marco, at=juarez, by=operator, impostor=victor.live)
-    officer = _register_officer(supervisor)
+    officer = NewPin(LUCIA, _give_pin(register_officer(by=supervisor)))
+    gate = ReadPoint.objects.get(site__code="JRZ", name="Gate")
+    make_passages(photos, gate=gate, goods=third, driver=marco.person, pin=officer.pin, by=supervisor)
     _leave_discrepancies(third, seen_by=Actor(account=operator, person=victor.person.pk))
     return World(logins, custodians, officer)
 
@@ -139,7 +142,7 @@ def make_logins() -> list[Login]:
         (Role.OPERATOR, "hands shipments over at the dock"),
         (Role.SUPERVISOR, "registers and enrols people, adds shipments and readers"),
         (Role.AUDITOR, "reads the ledger and verifies it"),
-        (Role.OFFICER, "sees refused handoffs, decides on faces that are on two records"),
+        (Role.OFFICER, "checks travellers at the crossing as Lucía Herrera, sees refused handoffs"),
         (Role.REPRESENTATIVE, "declares shipments to customs, as Víctor Salas"),
         (Role.ADMINISTRATOR, "keeps accounts (/admin/), people and places"),
     ):
@@ -158,7 +161,7 @@ def renew_pins() -> list[NewPin]:
     people = list(Person.objects.order_by("registered_at"))
     names = open_names(people)
     renewed = []
-    for name in (ELENA, VICTOR, MARCO, ROSA):
+    for name in (ELENA, VICTOR, MARCO, LUCIA):
         person = next((person for person in people if names.get(person.pk) == name), None)
         if person is not None:
             renewed.append(NewPin(name, _give_pin(person)))
@@ -205,15 +208,6 @@ def _enrol(photos: Path, by: User) -> list[Custodian]:
         enrol_person(person=person, photos=shown.captures, document=shown.document, enrolled_by=by)
         custodians.append(Custodian(name, _give_pin(person), person, shown.live))
     return custodians
-
-
-def _register_officer(by: User) -> NewPin:
-    """The officer's account belongs to somebody with a PIN, for dual control; there is no portrait left to enrol."""
-    account = User.objects.get(username="officer")
-    person = register_person(
-        name=ROSA, kind=PersonKind.OFFICER, registered_by=by, consent=ConsentGiven(language="es"), user=account
-    )
-    return NewPin(ROSA, _give_pin(person))
 
 
 def _make_shipments() -> list[Consignment]:

@@ -5,6 +5,7 @@ Every value of an :class:`Evidence` is sealed under its person's own key (:mod:`
 """
 
 from biometrics.models.consent import Consent, ConsentPurpose, Retention
+from biometrics.models.documents import DocumentMatch, PresentedDocument
 from biometrics.models.evidence import Evidence, EvidenceHold, EvidenceKind, EvidenceLook
 from biometrics.models.factors import Badge, Pin
 from biometrics.models.people import NEVER_REGISTERED, Person, PersonKey, PersonKind
@@ -19,6 +20,7 @@ __all__ = [
     "CaptureSource",
     "Consent",
     "ConsentPurpose",
+    "DocumentMatch",
     "DuplicateReview",
     "Evidence",
     "EvidenceHold",
@@ -29,6 +31,7 @@ __all__ = [
     "PersonKey",
     "PersonKind",
     "Pin",
+    "PresentedDocument",
     "Retention",
     "Template",
     "TemplatePhoto",

@@ -21,6 +21,7 @@ class EvidenceKind(models.TextChoices):
     DESCRIPTOR = "descriptor", _("Descriptor of one photo")
     TRANSCRIPT = "transcript", _("Transcript of a liveness challenge")
     FRAME = "frame", _("Frame of a zone camera")
+    NUMBER = "number", _("Number of an identity document")
 
 
 class Evidence(models.Model):

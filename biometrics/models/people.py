@@ -16,10 +16,11 @@ class PersonKind(models.TextChoices):
     REPRESENTATIVE = "representative", _("Representative")
     WATCHLISTED = "watchlisted", _("On the watchlist")
     UNKNOWN = "unknown", _("Seen by a camera, not known")
+    TRAVELLER = "traveller", _("Traveller at a border crossing")
 
 
-# Records of faces alone: nobody was registered, and none of them can hold custody.
-NEVER_REGISTERED = (PersonKind.WATCHLISTED, PersonKind.UNKNOWN)
+# Records without a name: nobody was registered, and none of them can hold custody.
+NEVER_REGISTERED = (PersonKind.WATCHLISTED, PersonKind.UNKNOWN, PersonKind.TRAVELLER)
 
 
 class Person(models.Model):

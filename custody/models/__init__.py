@@ -1,6 +1,6 @@
 """
-What custody itself keeps: who may take what; handoffs, refusals and approvals; officers' acts; the zones that cameras
-watch; and discrepancies.
+What custody itself keeps: who may take what; handoffs, refusals and approvals; officers' acts; passages of borders; the
+zones that cameras watch; and discrepancies.
 """
 
 from custody.models.approvals import Approval, ApprovalReason, Document, Purpose
@@ -18,23 +18,39 @@ from custody.models.discrepancies import (
 )
 from custody.models.handoffs import FACE_REFUSALS, OPEN_STATES, EarlierSession, Handoff, HandoffState, Refused
 from custody.models.interventions import Act, Findings, Intervention, InterventionState, Reason
+from custody.models.passages import (
+    DECISIONS,
+    Advice,
+    Crossing,
+    DocumentType,
+    Exemption,
+    Passage,
+    PassageDirection,
+    PassageState,
+    WithoutFace,
+)
 from custody.models.zones import Camera, CameraCoverage, Zone, ZoneAlert, ZoneEvent
 
 __all__ = [
+    "DECISIONS",
     "FACE_REFUSALS",
     "OPEN_STATES",
     "Act",
+    "Advice",
     "Approval",
     "ApprovalReason",
     "Authorisation",
     "Camera",
     "CameraCoverage",
     "CheckCursor",
+    "Crossing",
     "Discrepancy",
     "DiscrepancyStep",
     "Document",
+    "DocumentType",
     "EarlierSession",
     "Employment",
+    "Exemption",
     "Findings",
     "Handoff",
     "HandoffState",
@@ -43,6 +59,9 @@ __all__ = [
     "LastSighting",
     "Licence",
     "Outcome",
+    "Passage",
+    "PassageDirection",
+    "PassageState",
     "PlannedPlace",
     "PlannedRoute",
     "Purpose",
@@ -51,6 +70,7 @@ __all__ = [
     "SiteWatch",
     "StepTaken",
     "WithdrawalReason",
+    "WithoutFace",
     "Zone",
     "ZoneAlert",
     "ZoneEvent",

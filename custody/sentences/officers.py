@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from custody.directory import Directory
-from custody.models import Act, Findings, Reason, ZoneAlert
+from custody.models import Act, Findings, PassageDirection, Reason, WithoutFace, ZoneAlert
 from custody.sentences.discrepancies import resolution_sentence
 from custody.sentences.reasons import REASONS
 from custody.sentences.sentence import Sentence
@@ -53,6 +53,48 @@ def _zone_alert(body: dict[str, Any], subject: str, directory: Directory) -> str
     return sentences[body["code"]] % named
 
 
+def _passage(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    named = {
+        "traveller": _("a traveller"),
+        "place": directory.place(body["where"]["read_point"]),
+        "direction": PassageDirection(body["direction"]).label,
+        "check": passage_check(body),
+        "goods": _("shipment %(reference)s") % body["goods"] if "goods" in body else _("no shipment"),
+    }
+    if body["traveller"]["on_file"]:
+        named["traveller"] = directory.person(body["traveller"]["person"])
+    if body["outcome"] == "abandoned":
+        sentence = _(
+            "The passage of %(traveller)s at %(place)s with %(goods)s was never decided (%(direction)s). %(check)s"
+        )
+        return sentence % named
+    sentences = {
+        "passed": _("%(officer)s let %(traveller)s pass at %(place)s with %(goods)s (%(direction)s). %(check)s"),
+        "refused": _(
+            "%(officer)s did not let %(traveller)s pass at %(place)s with %(goods)s (%(direction)s). %(check)s"
+        ),
+        "referred": _(
+            "%(officer)s referred %(traveller)s to secondary inspection at %(place)s with %(goods)s (%(direction)s). "
+            "%(check)s"
+        ),
+    }
+    return sentences[body["outcome"]] % (named | {"officer": directory.person(body["by"]["person"])})
+
+
+def passage_check(body: dict[str, Any]) -> str:
+    """Say how the traveller was held against the document."""
+    if "dual_control" in body:
+        reason = {"reason": WithoutFace(body["dual_control"]["reason"]).label}
+        if body["dual_control"]["document_checked"]:
+            return _("The officer checked the document by eye: %(reason)s.") % reason
+        return _("No photo was taken: %(reason)s.") % reason
+    if "face" not in body:
+        return _("The face was not compared.")
+    if body["face"]["outcome"] == "match":
+        return _("The face matched the document.")
+    return _("The face did not match the document.")
+
+
 def _resolution(body: dict[str, Any], subject: str, directory: Directory) -> str:
     if "discrepancy" in body:
         return resolution_sentence(body, directory)
@@ -69,6 +111,7 @@ SENTENCES = {
     "release": Sentence(gettext_lazy("Release"), _intervention, "circle-check", "ok"),
     "seizure": Sentence(gettext_lazy("Seizure"), _intervention, "gavel", "bad"),
     "act_refused": Sentence(gettext_lazy("Refused act of an officer"), _act_refused, "ban", "bad"),
+    "passage": Sentence(gettext_lazy("Passage of a border"), _passage, "id-badge-2", "plain"),
     "zone_alert": Sentence(gettext_lazy("Alert in a restricted zone"), _zone_alert, "camera", "bad"),
     "resolution": Sentence(gettext_lazy("Resolution"), _resolution, "gavel", "plain"),
 }

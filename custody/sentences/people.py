@@ -27,6 +27,12 @@ def _erasure(body: dict[str, Any], subject: str, directory: Directory) -> str:
             "Everything held about a person was erased: %(n)s values here, and the key. Nothing opens any more.",
             count,
         ) % {"n": count}
+    if body.get("key") == "destroyed":
+        return ngettext(
+            "The last value about a traveller was destroyed by the retention rule %(rule)s, and the key.",
+            "The last %(n)s values about a traveller were destroyed by the retention rule %(rule)s, and the key.",
+            count,
+        ) % {"n": count, "rule": body["rule"]}
     return ngettext(
         "%(n)s value about %(person)s was destroyed by the retention rule %(rule)s.",
         "%(n)s values about %(person)s were destroyed by the retention rule %(rule)s.",

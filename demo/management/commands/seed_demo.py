@@ -40,7 +40,9 @@ class Command(BaseCommand):
             raise CommandError(f"There are no photos in {photos}: python -m demo.photos {photos}")
         # One line for each sealed entry would bury the passwords.
         logging.getLogger("ledger").setLevel(logging.WARNING)
-        self.stdout.write("Making the demo world: three people enrolled, three handoffs by real faces, two refusals …")
+        self.stdout.write(
+            "Making the demo world: three people enrolled, three handoffs by real faces, two refusals, three passages …"
+        )
         mark.mark_unfinished()
         world = make_world(photos)
         self._tell(world.logins, [*world.custodians, world.officer])
@@ -57,6 +59,6 @@ class Command(BaseCommand):
         self.stdout.write("\nLog in as (shown this once):")
         for login in logins:
             self.stdout.write(f"  {login.username:<14} {login.password:<14} {login.does}")
-        self.stdout.write("\nPINs (three who may take custody, and the officer for dual control):")
+        self.stdout.write("\nWho may take custody, and the officer who decides and stands in (PIN):")
         for custodian in custodians:
             self.stdout.write(f"  {custodian.name:<14} {custodian.pin}")
