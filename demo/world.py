@@ -25,17 +25,16 @@ from biometrics.people import register_person
 from biometrics.second_factor import set_pin
 from biometrics.verification import Still
 from custody import handoffs
+from custody.declaring import draft_amendment, draft_declaration, submit_draft, verify_author
 from custody.errors import FaceNotMatched
-from custody.models import Handoff
+from custody.models import DeclarationDraft, Handoff
 from demo.portraits import portrait
 from ledger.models import Entry
-from shipments.actors import Actor
 from shipments.consignments import ManifestLine, Unit, create_consignment, register_party
-from shipments.declarations import amend_declaration, submit_declaration
 from shipments.epc import check_digit, sgtin_to_epc_hex
 from shipments.ingest import record_report
 from shipments.intake import PartyNamed
-from shipments.models import Consignment, Direction, Party, Reader
+from shipments.models import Consignment, DeclarationVersion, Direction, Party, Reader
 from shipments.places import create_read_point, create_reader, create_site
 from shipments.simulation import plan_sightings, report_body
 
@@ -62,10 +61,11 @@ class NewPin:
 
 @dataclass(frozen=True)
 class Custodian(NewPin):
-    """An enrolled person of the demo, with the photo that stands for the live face."""
+    """An enrolled person of the demo, with the photos that stand for the live face."""
 
     person: Person
     live: bytes
+    again: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def make_world(photos: Path) -> World:
     juarez, el_paso = _make_places()
     elena, victor, marco = custodians = _enrol(photos, supervisor)
     _untouched, second, third = _make_shipments()
-    _declare(by=Actor(account=User.objects.get(username="representative"), person=victor.person.pk))
+    _declare(victor, account=User.objects.get(username="representative"))
 
     hand_over(second, to=elena, at=juarez, by=operator)
     hand_over(second, to=victor, at=el_paso, by=operator)
@@ -181,7 +181,7 @@ def _enrol(photos: Path, by: User) -> list[Custodian]:
             name=name, kind=kind, registered_by=by, consent=ConsentGiven(language="es"), user=account
         )
         enrol_person(person=person, photos=shown.captures, document=shown.document, enrolled_by=by)
-        custodians.append(Custodian(name, _give_pin(person), person, shown.live))
+        custodians.append(Custodian(name, _give_pin(person), person, shown.live, shown.again))
     return custodians
 
 
@@ -225,8 +225,9 @@ def make_shipment(
     )
 
 
-def _declare(*, by: Actor) -> None:
+def _declare(author: Custodian, *, account: User) -> None:
     """Declare each shipment for export, and amend one: the commodity code of the boards was another one."""
+    shown = iter(author.again)
     for consignment, hs, description, value in zip(
         Consignment.objects.order_by("reference"),
         ("8544300000", "9018900000", "8534000000"),
@@ -253,14 +254,30 @@ def _declare(*, by: Actor) -> None:
             "origin": "MX",
         }
         told = {"kind": "export", "lrn": f"JRZ-{consignment.reference}", "items": [item]}
-        version = submit_declaration(consignment=consignment, told=told, parties=parties, by=by, attempt=uuid.uuid4())
-    amend_declaration(
+        draft = draft_declaration(
+            consignment=consignment,
+            told=told,
+            parties=parties,
+            person=author.person.pk,
+            by=account,
+            attempt=uuid.uuid4(),
+        )
+        version = _submit(draft, author, next(shown), account)
+    amendment = draft_amendment(
         declaration=version.declaration,
         told={**told, "items": [item | {"hs": "8537100000", "description": "Populated circuit boards"}]},
         parties=parties,
-        by=by,
+        person=author.person.pk,
+        by=account,
         attempt=uuid.uuid4(),
     )
+    _submit(amendment, author, next(shown), account)
+
+
+def _submit(draft: DeclarationDraft, author: Custodian, photo: bytes, account: User) -> DeclarationVersion:
+    """Show the author's face for what was prepared, and give their PIN."""
+    verify_author(draft=draft, capture=Still(photo, timezone.now()), source=CaptureSource.UPLOAD, by=account)
+    return submit_draft(draft=draft, by=account, pin=author.pin)
 
 
 def hand_over(

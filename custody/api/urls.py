@@ -1,6 +1,19 @@
 from django.urls import path
 
-from custody.api import cameras, choices, declarations, handoffs, interventions, ledger, manifests, seals, units, zones
+from custody.api import (
+    attendances,
+    cameras,
+    choices,
+    declarations,
+    drafts,
+    handoffs,
+    interventions,
+    ledger,
+    manifests,
+    seals,
+    units,
+    zones,
+)
 
 urlpatterns = [
     path("receivers", choices.Receivers.as_view()),
@@ -19,6 +32,10 @@ urlpatterns = [
     path("interventions/<uuid:intervention_id>/challenge", interventions.Challenge.as_view()),
     path("interventions/<uuid:intervention_id>/face", interventions.Face.as_view()),
     path("interventions/<uuid:intervention_id>/cancel", interventions.Cancel.as_view()),
+    path("interventions/<uuid:intervention_id>/attendances", attendances.Attendances.as_view()),
+    path("attendances/<uuid:attendance_id>/challenge", attendances.Challenge.as_view()),
+    path("attendances/<uuid:attendance_id>/face", attendances.Face.as_view()),
+    path("attendances/<uuid:attendance_id>/cancel", attendances.Cancel.as_view()),
     path("zones", zones.Zones.as_view()),
     path("zones/<uuid:zone_id>/presence", zones.Presence.as_view()),
     path("zone-alerts", zones.Alerts.as_view()),
@@ -36,6 +53,11 @@ urlpatterns = [
     path("declarations", declarations.Declarations.as_view()),
     path("declarations/<uuid:declaration_id>/versions", declarations.Versions.as_view()),
     path("declarations/<uuid:declaration_id>/versions/<int:number>", declarations.Version.as_view()),
+    path("declaration-drafts/<uuid:draft_id>", drafts.Draft.as_view()),
+    path("declaration-drafts/<uuid:draft_id>/challenge", drafts.Challenge.as_view()),
+    path("declaration-drafts/<uuid:draft_id>/face", drafts.Face.as_view()),
+    path("declaration-drafts/<uuid:draft_id>/submit", drafts.Submit.as_view()),
+    path("declaration-drafts/<uuid:draft_id>/discard", drafts.Discard.as_view()),
     path("manifests", manifests.Manifests.as_view()),
     path("ledger/entries/<int:index>", ledger.EntryNote.as_view()),
     path("ledger/verifications", ledger.Verifications.as_view()),

@@ -1,10 +1,12 @@
 from django.urls import path
 
 from custody.views import (
+    attendances,
     audit,
     browser_verification,
     declarations,
     declaring,
+    drafts,
     epcis,
     handoffs,
     home,
@@ -36,6 +38,11 @@ urlpatterns = [
     path("declarations/<uuid:declaration_id>/", declarations.declaration, name="declaration"),
     path("declarations/<uuid:declaration_id>/amend/", declaring.amend, name="declaration_amend"),
     path("declarations/<uuid:declaration_id>/<int:number>/", declarations.declaration, name="declaration_version"),
+    path("declarations/drafts/<uuid:draft_id>/", drafts.draft, name="declaration_draft"),
+    path("declarations/drafts/<uuid:draft_id>/change/", declaring.change_draft, name="declaration_draft_change"),
+    path("declarations/drafts/<uuid:draft_id>/face/", drafts.face, name="declaration_draft_face"),
+    path("declarations/drafts/<uuid:draft_id>/submit/", drafts.submit, name="declaration_draft_submit"),
+    path("declarations/drafts/<uuid:draft_id>/discard/", drafts.discard, name="declaration_draft_discard"),
     path("shipments/import/", manifests.new, name="manifest_import"),
     path("shipments/<uuid:consignment_id>/import/", manifests.more, name="manifest_more"),
     path(
@@ -50,6 +57,10 @@ urlpatterns = [
     path("interventions/<uuid:intervention_id>/face/", interventions.face, name="intervention_face"),
     path("interventions/<uuid:intervention_id>/cancel/", interventions.cancel, name="intervention_cancel"),
     path("shipments/<uuid:consignment_id>/intervene/", interventions.new, name="intervention_new"),
+    path("interventions/<uuid:intervention_id>/attend/", attendances.new, name="attendance_new"),
+    path("interventions/attendances/<uuid:attendance_id>/", attendances.attendance, name="attendance"),
+    path("interventions/attendances/<uuid:attendance_id>/face/", attendances.face, name="attendance_face"),
+    path("interventions/attendances/<uuid:attendance_id>/cancel/", attendances.cancel, name="attendance_cancel"),
     path("zones/", zones.zone_list, name="zones"),
     path("zones/new/", zones.new_zone, name="zone_new"),
     path("zones/alerts/", zone_alerts.alert_list, name="zone_alerts"),
