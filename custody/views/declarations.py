@@ -239,10 +239,11 @@ def _tried(found: Declaration, document: dict[str, Any]) -> list[dict[str, Any]]
             continue
         try:
             said = canonical.decode(attachments.load(line.body["document"]))
-            changes = [change_told(change.as_json()) for change in differences(said, document)] if document else []
+            changes = [change_told(change.as_json()) for change in differences(said, document)] if document else None
         except (Attachment.DoesNotExist, AttachmentChanged, NotCanonical, KeyError, TypeError):
-            changes = []
-        tried.append({"line": line, "changes": changes[:CHANGES_SHOWN]})
+            changes = None
+        known = changes is not None
+        tried.append({"line": line, "known": known, "changes": (changes or [])[:CHANGES_SHOWN]})
     return tried
 
 

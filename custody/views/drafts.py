@@ -32,7 +32,8 @@ from refusals import Refusal
 from shipments.declarations import DeclarationNotAsShown, changes_of
 from shipments.declared_text import ROLE_NAMES
 
-CHANGES_SHOWN = 200
+# Above the camera, so that they are read before the face is shown; all items stand below it.
+CHANGES_SHOWN = 20
 
 
 @require_GET
