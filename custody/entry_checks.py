@@ -103,6 +103,10 @@ def _face_checks(entry: Entry) -> Iterator[Check]:
         # What the person was verified for, against what was submitted with it.
         name = _("The face was shown for this document")
         yield _compare(name, str(entry.body.get("document", "")), str(face.get("about", "")))
+    if entry.kind in ("declaration", "declaration_amended", "inspection_attended"):
+        by = entry.body.get("by")
+        author = by.get("person", "") if isinstance(by, dict) else ""
+        yield _compare(_("The face is of the person who acted"), str(author), str(face.get("person", "")))
     name = _("The face’s outcome follows from its distance")
     try:
         follows = "match" if face["distance_e4"] <= face["threshold_e4"] else "no_match"

@@ -202,6 +202,8 @@ def _author_verified(body: dict[str, Any]) -> Fact:
     face = body["face"]
     if face.get("about") != body["document"]:
         return Fact(_("Face of the author"), _("Verified, and not for this document"))
+    if face["outcome"] != "match" or face["person"] != body["by"]["person"]:
+        return Fact(_("Face of the author"), _("Not matched"))
     return Fact(_("Face of the author"), _("Matched, for this document"))
 
 
