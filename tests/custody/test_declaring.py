@@ -218,7 +218,7 @@ def test_a_face_shown_for_one_content_submits_no_other(dock, rita):
     assert not DeclarationVersion.objects.exists() and not bodies("declaration")
 
 
-def test_a_challenge_for_one_draft_answers_no_other(dock, rita, settings):
+def test_a_challenge_for_one_draft_answers_no_other(dock, rita):
     draft = prepare(dock, rita)
     challenge = issue_challenge(person=dock.marco, context=liveness_context(draft), issued_to=rita)
     assert draft.content_sha256[:16] in challenge.context
