@@ -125,6 +125,7 @@ def verify_face(
     camera: str = "",
     first_capture: Verification | None = None,
     may_capture_again: bool = True,
+    about: str = "",
 ) -> Verification:
     """
     Compare the captured face with the person's active template and store the outcome, whichever it is.
@@ -132,6 +133,7 @@ def verify_face(
     :param camera: what the camera calls itself; a claim that may name somebody, so it is sealed like the probe
     :param first_capture: the verification that asked for this second capture; the mean of both is decided on, and the
         answer is a match or none
+    :param about: the SHA-256 of the document that the face is shown for, where there is one; the record names it
     :param may_capture_again: False where the chance of a second capture was had: this one is then decided alone
     :raises Refusal: person_erased, person_exempt, consent_missing, not_enrolled, template_outdated, liveness_missing,
         liveness_failed, photo_resubmitted, first_capture_used, and what :mod:`biometrics.engine.errors` names; nothing
@@ -178,6 +180,8 @@ def verify_face(
             "device": str(source),
             "attempt": attempts_before + 1,
         }
+        if about:
+            record["about"] = about
         if camera:
             verification.camera = seal_evidence(person=person, kind=EvidenceKind.NOTE, value=camera.encode())
             record["camera"] = verification.camera.commitment

@@ -21,6 +21,9 @@ from ledger.tlog.merkle import leaf_hash
 from ledger.tlog.note import Verifier, open_note
 from ledger.tlog.times import format_time
 
+# The kinds that only a face that matched can bring about.
+MATCHED = ("handoff", "declaration", "declaration_amended", "inspection_attended")
+
 
 @dataclass(frozen=True)
 class Check:
@@ -96,6 +99,14 @@ def _face_checks(entry: Entry) -> Iterator[Check]:
     face = entry.body.get("face")
     if not isinstance(face, dict):
         return
+    if entry.kind in ("declaration", "declaration_amended"):
+        # What the person was verified for, against what was submitted with it.
+        name = _("The face was shown for this document")
+        yield _compare(name, str(entry.body.get("document", "")), str(face.get("about", "")))
+    if entry.kind in ("declaration", "declaration_amended", "inspection_attended"):
+        by = entry.body.get("by")
+        author = by.get("person", "") if isinstance(by, dict) else ""
+        yield _compare(_("The face is of the person who acted"), str(author), str(face.get("person", "")))
     name = _("The face’s outcome follows from its distance")
     try:
         follows = "match" if face["distance_e4"] <= face["threshold_e4"] else "no_match"
@@ -103,7 +114,7 @@ def _face_checks(entry: Entry) -> Iterator[Check]:
         # A second capture is asked for only where the first came near without matching.
         wrongly_asked = first is not None and first["distance_e4"] <= first["threshold_e4"]
         outcome = str(face["outcome"])
-        if entry.kind == "handoff" and outcome != "match":
+        if entry.kind in MATCHED and outcome != "match":
             yield Check(name, False, "match", outcome)
         elif wrongly_asked:
             yield Check(name, False, _("a first capture beyond its threshold"), _("one that matched"))

@@ -39,7 +39,7 @@ from custody.sentences.authorisations import holder
 from custody.sentences.exceptions import EXCEPTIONS, how_much, kilograms
 from custody.sentences.goods import unit_name
 from custody.sentences.officers import passage_check
-from custody.sentences.reasons import why
+from custody.sentences.reasons import REASONS, why
 from ledger import attachments
 from ledger.errors import AttachmentChanged
 from ledger.models import Attachment
@@ -50,7 +50,7 @@ from shipments.declared_text import CHANGED_FIELDS, ROLE_NAMES, format_minor
 from shipments.models import DeclarationKind, ManifestItem, SealClass, SealState
 from shipments.seals import REASONS as SEAL_REASONS
 
-_SECOND_FACTORS = {
+SECOND_FACTORS = {
     "pin": gettext_lazy("PIN"),
     "badge": gettext_lazy("Badge"),
     "passkey": gettext_lazy("Passkey"),
@@ -120,6 +120,8 @@ def named_attachments(line: Line) -> list[AttachmentFact]:
         name = _("The reports that it binds") if line.kind == "reads_anchored" else _("All the gaps")
         document = line.body.get("document")
         return [_attachment(name, document)] if isinstance(document, str) else []
+    if line.kind == "act_refused" and isinstance(line.body.get("document"), str):
+        return [_attachment(_("What was to be declared"), line.body["document"])]
     if line.kind in DECLARATIONS and isinstance(line.body.get("document"), str):
         return [_attachment(_("The whole declaration"), line.body["document"])]
     named = (
@@ -165,6 +167,8 @@ def _declaration(line: Line, directory: Directory) -> Section | None:
         Fact(_("Local reference"), codes=(body["lrn"],)),
         Fact(_("Submitted by"), directory.person(body["by"]["person"])),
         Fact(_("Submitted"), at=parse_time(body["when"]["submitted_at"])),
+        _author_verified(body),
+        *_second_factor(body),
         Fact(
             _("Goods"),
             ngettext("%(count)s item", "%(count)s items", items["count"]) % items
@@ -204,6 +208,24 @@ def _declaration(line: Line, directory: Directory) -> Section | None:
     return Section(title, line.icon, facts + changes, fold=codes)
 
 
+def _author_verified(body: dict[str, Any]) -> Fact:
+    """Who reads a declaration sees at once whether a face stands behind its author; the record is a section below."""
+    if "face" not in body:
+        return Fact(_("Face of the author"), _("Not verified"))
+    face = body["face"]
+    if face.get("about") != body["document"]:
+        return Fact(_("Face of the author"), _("Verified, and not for this document"))
+    if face["outcome"] != "match" or face["person"] != body["by"]["person"]:
+        return Fact(_("Face of the author"), _("Not matched"))
+    return Fact(_("Face of the author"), _("Matched, for this document"))
+
+
+def _second_factor(body: dict[str, Any]) -> list[Fact]:
+    if "second_factor" not in body:
+        return []
+    return [Fact(_("Second factor"), str(SECOND_FACTORS.get(body["second_factor"], body["second_factor"])))]
+
+
 def _change(change: dict[str, Any]) -> Fact:
     named = str(CHANGED_FIELDS.get(change["field"], change["field"]))
     if "item" in change:
@@ -241,8 +263,7 @@ def _act(line: Line, directory: Directory) -> Section:
         "refused_at": _("Refused"),
     }
     facts += [Fact(names[key], at=parse_time(at)) for key, at in _in_order(body["when"], names)]
-    if "second_factor" in body:
-        facts.append(Fact(_("Second factor"), str(_SECOND_FACTORS.get(body["second_factor"], body["second_factor"]))))
+    facts += _second_factor(body)
     if "operator" in body:
         facts.append(Fact(_("Operated by"), directory.account(body["operator"])))
     codes = [
@@ -277,7 +298,7 @@ def _role(party: dict[str, Any]) -> str:
 def _face(line: Line, directory: Directory) -> Section:
     face = line.body["face"]
     matched = face["outcome"] == "match"
-    distance, threshold = _decimal(face["distance_e4"]), _decimal(face["threshold_e4"])
+    distance, threshold = decimal_e4(face["distance_e4"]), decimal_e4(face["threshold_e4"])
     sentence = (
         _("Distance %(distance)s is within the threshold of %(threshold)s.")
         if matched
@@ -340,7 +361,7 @@ def _claimed_rate(face: dict[str, Any]) -> str:
 
 def _first_capture(first: dict[str, Any]) -> str:
     sentence = _("Distance %(distance)s alone, beyond %(threshold)s but near: both captures were decided on together.")
-    return sentence % {"distance": _decimal(first["distance_e4"]), "threshold": _decimal(first["threshold_e4"])}
+    return sentence % {"distance": decimal_e4(first["distance_e4"]), "threshold": decimal_e4(first["threshold_e4"])}
 
 
 def _liveness_shown(liveness: dict[str, Any]) -> str:
@@ -410,7 +431,7 @@ def _capture_source(code: str) -> str:
     return str(CaptureSource(code).label) if code in CaptureSource.values else code
 
 
-def _decimal(value_e4: int) -> str:
+def decimal_e4(value_e4: int) -> str:
     return str(number_format(Decimal(value_e4) / 10_000, 4))
 
 
@@ -529,7 +550,7 @@ def _release(line: Line, directory: Directory) -> Section | None:
         return _approval(_("An officer stood in for who handed over"), given["dual_control"], directory)
     if "released_at" not in given:
         return None
-    factor = str(_SECOND_FACTORS.get(given["second_factor"], given["second_factor"]))
+    factor = str(SECOND_FACTORS.get(given["second_factor"], given["second_factor"]))
     facts = [
         Fact(_("Handed over by"), directory.person(given["person"])),
         Fact(_("Confirmed by"), factor),
@@ -543,7 +564,7 @@ def _approval(title: str, approval: dict[str, Any], directory: Directory) -> Sec
     facts = [
         Fact(_("Officer"), directory.person(approval["officer"])),
         Fact(_("Reason"), str(reasons.get(approval["reason"], approval["reason"]))),
-        Fact(_("Confirmed by"), str(_SECOND_FACTORS.get(approval["second_factor"], approval["second_factor"]))),
+        Fact(_("Confirmed by"), str(SECOND_FACTORS.get(approval["second_factor"], approval["second_factor"]))),
         Fact(_("When"), at=parse_time(approval["given_at"])),
         Fact(_("Account"), directory.account(approval["operator"])),
     ]
@@ -603,7 +624,7 @@ def _passage(line: Line, directory: Directory) -> Section:
     facts.append(Fact(_("Operated by"), directory.account(body["by"]["operator"])))
     if "second_factor" in body:
         name = _("Second factor of the officer")
-        facts.append(Fact(name, str(_SECOND_FACTORS.get(body["second_factor"], body["second_factor"]))))
+        facts.append(Fact(name, str(SECOND_FACTORS.get(body["second_factor"], body["second_factor"]))))
     note = ""
     if "exempt" in body:
         facts.append(Fact(_("Exempt"), str(Exemption(body["exempt"]["reason"]).label)))
@@ -908,6 +929,37 @@ def _site_watched(line: Line, directory: Directory) -> Section:
     return Section(_("Rules of a site"), line.icon, facts)
 
 
+def _attendance(line: Line, directory: Directory) -> Section:
+    body, inspection = line.body, line.body["inspection"]
+    url = reverse("entry", args=[inspection["entry"]]) if "entry" in inspection else ""
+    facts = [
+        Fact(
+            _("Inspection"),
+            _("Entry %(index)s") % {"index": inspection["entry"]} if url else _("Not sealed at that time"),
+            url=url,
+        ),
+        Fact(_("Officer"), directory.person(inspection["officer"])),
+        *_done(line, directory),
+    ]
+    fold = [
+        Fact(_("Intervention"), codes=(inspection["intervention"],)),
+        Fact(_("Attendance"), codes=(body["attendance"],)),
+    ]
+    return Section(_("Attendance"), "user-check", facts, fold=fold)
+
+
+def _refused_declaration(line: Line, directory: Directory) -> Section:
+    body = line.body
+    facts = [
+        Fact(_("Reason"), capfirst(str(REASONS.get(body["code"], body["code"]))), codes=(body["code"],)),
+        Fact(_("Attempt"), str(body["attempt_number"])),
+        Fact(_("Local reference"), codes=(body["lrn"],)),
+        *_done(line, directory),
+    ]
+    fold = [Fact(_("Draft"), codes=(body["draft"],))]
+    return Section(_("Refused declaration"), "ban", facts, fold=fold)
+
+
 # By the part of the body that each one reads.
 _PARTS: tuple[tuple[str, Callable[[Line, Directory], Section | None]], ...] = (
     ("items", _declaration),
@@ -916,6 +968,8 @@ _PARTS: tuple[tuple[str, Callable[[Line, Directory], Section | None]], ...] = (
     ("goods", _act),
     ("from", _release),
     ("passage", _passage),
+    ("inspection", _attendance),
+    ("draft", _refused_declaration),
     ("face", _face),
     ("dual_control", _dual_control),
     ("liveness", _liveness),

@@ -19,6 +19,8 @@ class Portrait:
     captures: Sequence[bytes]
     document: bytes
     live: bytes
+    again: Sequence[bytes] = ()
+    """Further live pictures, no two of them so near that they would be one sent twice."""
 
 
 def portrait(name: str, photos: Path) -> Portrait:
@@ -46,7 +48,7 @@ def _obama(photos: Path) -> Portrait:
 
 
 def _biden(photos: Path) -> Portrait:
-    """One photo, five times."""
+    """One photo, nine times."""
     only = (photos / "biden.jpg").read_bytes()
     return Portrait(
         captures=(
@@ -56,6 +58,12 @@ def _biden(photos: Path) -> Portrait:
         ),
         document=reframe(only, sharpen=200, degrees=8, lean=-0.08, squeeze=1.1, brightness=1.1),
         live=reframe(only, sharpen=150, degrees=-3, lean=0.1, squeeze=1.1),
+        again=(
+            reframe(only, sharpen=400, degrees=-3, lean=0.03, squeeze=1.1),
+            reframe(only, sharpen=150, lean=0.06, squeeze=1.2, brightness=0.9, crop=0.1),
+            reframe(only, sharpen=400, degrees=9, lean=0.06, squeeze=1.1, crop=0.2),
+            reframe(only, sharpen=60, lean=0.03, squeeze=0.9, crop=0.2),
+        ),
     )
 
 

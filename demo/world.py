@@ -31,11 +31,12 @@ from biometrics.verification import Still
 from custody import handoffs, receiver_face
 from custody.authorisations import UnauthorisedCustodian
 from custody.countersigning import release_custody
+from custody.declaring import draft_amendment, draft_declaration, submit_draft, verify_author
 from custody.discrepancies import assign_discrepancy, note_discrepancy
 from custody.discrepancy_checks.sealed import check_new_entries
 from custody.errors import FaceNotMatched
 from custody.granting import Terms, grant_authorisation, record_employment, withdraw_authorisation
-from custody.models import Authorisation, Discrepancy, Handoff, Licence, WithdrawalReason
+from custody.models import Authorisation, DeclarationDraft, Discrepancy, Handoff, Licence, WithdrawalReason
 from custody.routes import plan_route
 from custody.site_watch import watch_site
 from demo.crossing import LUCIA, make_passages, register_officer
@@ -44,11 +45,10 @@ from ledger.models import Entry
 from ledger.sealing import seal_all
 from shipments.actors import Actor
 from shipments.consignments import ManifestLine, Unit, create_consignment, register_party
-from shipments.declarations import amend_declaration, submit_declaration
 from shipments.epc import check_digit, sgtin_to_epc_hex
 from shipments.ingest import record_report
 from shipments.intake import PartyNamed
-from shipments.models import Consignment, Direction, Party, Reader, ReadPoint, Site
+from shipments.models import Consignment, DeclarationVersion, Direction, Party, Reader, ReadPoint, Site
 from shipments.places import create_read_point, create_reader, create_site
 from shipments.seals import Act, NewSeal, affix_seal, break_seal, check_seal
 from shipments.simulation import plan_sightings, report_body
@@ -77,10 +77,11 @@ class NewPin:
 
 @dataclass(frozen=True)
 class Custodian(NewPin):
-    """An enrolled person of the demo, with the photo that stands for the live face."""
+    """An enrolled person of the demo, with the photos that stand for the live face."""
 
     person: Person
     live: bytes
+    again: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def make_world(photos: Path) -> World:
     juarez, el_paso = _make_places()
     elena, victor, marco = custodians = _enrol(photos, supervisor)
     _untouched, second, third = _make_shipments()
-    _declare(by=Actor(account=User.objects.get(username="representative"), person=victor.person.pk))
+    _declare(victor, account=User.objects.get(username="representative"))
 
     # Nobody has authorised anybody yet: the refusal is an entry, too.
     with suppress(UnauthorisedCustodian):
@@ -206,7 +207,7 @@ def _enrol(photos: Path, by: User) -> list[Custodian]:
             name=name, kind=kind, registered_by=by, consent=ConsentGiven(language="es"), user=account
         )
         enrol_person(person=person, photos=shown.captures, document=shown.document, enrolled_by=by)
-        custodians.append(Custodian(name, _give_pin(person), person, shown.live))
+        custodians.append(Custodian(name, _give_pin(person), person, shown.live, shown.again))
     return custodians
 
 
@@ -250,8 +251,9 @@ def make_shipment(
     )
 
 
-def _declare(*, by: Actor) -> None:
+def _declare(author: Custodian, *, account: User) -> None:
     """Declare each shipment for export, and amend one: the commodity code of the boards was another one."""
+    shown = iter(author.again)
     for consignment, hs, description, value in zip(
         Consignment.objects.order_by("reference"),
         ("8544300000", "9018900000", "8534000000"),
@@ -278,14 +280,30 @@ def _declare(*, by: Actor) -> None:
             "origin": "MX",
         }
         told = {"kind": "export", "lrn": f"JRZ-{consignment.reference}", "items": [item]}
-        version = submit_declaration(consignment=consignment, told=told, parties=parties, by=by, attempt=uuid.uuid4())
-    amend_declaration(
+        draft = draft_declaration(
+            consignment=consignment,
+            told=told,
+            parties=parties,
+            person=author.person.pk,
+            by=account,
+            attempt=uuid.uuid4(),
+        )
+        version = _submit(draft, author, next(shown), account)
+    amendment = draft_amendment(
         declaration=version.declaration,
         told={**told, "items": [item | {"hs": "8537100000", "description": "Populated circuit boards"}]},
         parties=parties,
-        by=by,
+        person=author.person.pk,
+        by=account,
         attempt=uuid.uuid4(),
     )
+    _submit(amendment, author, next(shown), account)
+
+
+def _submit(draft: DeclarationDraft, author: Custodian, photo: bytes, account: User) -> DeclarationVersion:
+    """Show the author's face for what was prepared, and give their PIN."""
+    verify_author(draft=draft, capture=Still(photo, timezone.now()), source=CaptureSource.UPLOAD, by=account)
+    return submit_draft(draft=draft, by=account, pin=author.pin)
 
 
 def _authorise(elena: Custodian, victor: Custodian, marco: Custodian, *, by: User) -> None:

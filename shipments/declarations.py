@@ -5,9 +5,10 @@ What is declared is kept in the declarant's words: a version's document is a can
 names by digest, and nothing is ever changed, whatever was inspected or held meanwhile. Persons are identifiers here.
 """
 
+import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -20,7 +21,7 @@ from ledger.submission import submit
 from ledger.tlog import canonical
 from ledger.tlog.times import format_time
 from refusals import Refusal
-from shipments.actors import Actor
+from shipments.actors import Actor, Proof
 from shipments.commodity_codes import fold_code
 from shipments.declared import ROLES, Declared, Fault, read_declared
 from shipments.declared_changes import Change, differences, party_number
@@ -75,8 +76,69 @@ class AttemptReused(Refusal):
     message = _("This attempt's number belongs to another submission. Use a new one.")
 
 
+class DeclarationNotAsShown(Refusal):
+    code = "not_as_shown"
+    message = _("Nothing was submitted: this is not what the person was verified for. Prepare it again.")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a submission would say, before anybody submits it: the document's bytes, and what it changes."""
+
+    content: bytes
+    changes: Sequence[Change]
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def prepare_declaration(*, consignment: Consignment, told: Mapping[str, Any], parties: Parties) -> Prepared:
+    """
+    Check a first version and say what it would be; organisations that are new are put on file.
+
+    :raises Refusal: as :func:`submit_declaration`
+    """
+    declared = _read(told, parties)
+    with transaction.atomic():
+        document = _document(consignment, declared, _on_file(parties))
+    known = Declaration.objects.filter(consignment=consignment, kind=declared.kind, lrn=declared.lrn)
+    if known.exists():
+        raise DeclarationExists(reference=consignment.reference, lrn=declared.lrn)
+    return Prepared(canonical.encode(document), [])
+
+
+def prepare_amendment(
+    *, declaration: Declaration, told: Mapping[str, Any], parties: Parties, amends: int | None = None
+) -> Prepared:
+    """
+    Check a later version and say what it would change.
+
+    :raises Refusal: as :func:`amend_declaration`
+    """
+    declared = _read({**told, "kind": declaration.kind, "lrn": declaration.lrn}, parties)
+    with transaction.atomic():
+        document = _document(declaration.consignment, declared, _on_file(parties))
+    return Prepared(canonical.encode(document), _changed(declaration, document, amends))
+
+
+def _changed(declaration: Declaration, document: dict[str, Any], amends: int | None) -> list[Change]:
+    if amends is not None and amends != declaration.version:
+        raise DeclarationChanged(number=declaration.version)
+    changes = changes_of(declaration, document)
+    if not changes:
+        raise NothingAmended(number=declaration.version)
+    return changes
+
+
 def submit_declaration(
-    *, consignment: Consignment, told: Mapping[str, Any], parties: Parties, by: Actor, attempt: uuid.UUID
+    *,
+    consignment: Consignment,
+    told: Mapping[str, Any],
+    parties: Parties,
+    by: Actor,
+    attempt: uuid.UUID,
+    proof: Proof | None = None,
 ) -> DeclarationVersion:
     """
     Submit the first version of a declaration.
@@ -84,7 +146,8 @@ def submit_declaration(
     :param told: its content as plain values (docs/goods.md)
     :param parties: by role; the declarant is needed
     :param attempt: the idempotency key: the same attempt returns the same version
-    :raises Refusal: declaration_refused, declaration_exists, party_refused, attempt_reused
+    :param proof: what verified the person; absent where nobody was
+    :raises Refusal: declaration_refused, declaration_exists, party_refused, attempt_reused, not_as_shown
     """
     declared = _read(told, parties)
     with transaction.atomic():
@@ -99,7 +162,7 @@ def submit_declaration(
         )
         if not made:
             raise DeclarationExists(reference=consignment.reference, lrn=declaration.lrn)
-        return _store(declaration, declared, on_file, document, changes=[], by=by, attempt=attempt)
+        return _store(declaration, declared, on_file, document, changes=[], by=by, attempt=attempt, proof=proof)
 
 
 def amend_declaration(
@@ -110,6 +173,7 @@ def amend_declaration(
     by: Actor,
     attempt: uuid.UUID,
     amends: int | None = None,
+    proof: Proof | None = None,
 ) -> DeclarationVersion:
     """
     Submit a later version, and say field by field what it changes. Kind and local reference stay.
@@ -118,7 +182,9 @@ def amend_declaration(
 
     :param told: the whole content anew, as in :func:`submit_declaration`
     :param amends: the number of the version that the declarant had before their eyes, where known
-    :raises Refusal: declaration_refused, declaration_changed, nothing_amended, party_refused, attempt_reused
+    :param proof: as in :func:`submit_declaration`
+    :raises Refusal: declaration_refused, declaration_changed, nothing_amended, party_refused, attempt_reused,
+        not_as_shown
     """
     declared = _read({**told, "kind": declaration.kind, "lrn": declaration.lrn}, parties)
     with transaction.atomic():
@@ -128,15 +194,15 @@ def amend_declaration(
         document = _document(consignment, declared, on_file)
         if known := _same_attempt(attempt, consignment, document):
             return known
-        if amends is not None and amends != declaration.version:
-            raise DeclarationChanged(number=declaration.version)
-        before = read_document(newest_version(declaration))
-        changes = differences(before, document)
-        if not changes:
-            raise NothingAmended(number=declaration.version)
+        changes = _changed(declaration, document, amends)
         declaration.version += 1
         declaration.save(update_fields=["version"])
-        return _store(declaration, declared, on_file, document, changes=changes, by=by, attempt=attempt)
+        return _store(declaration, declared, on_file, document, changes=changes, by=by, attempt=attempt, proof=proof)
+
+
+def changes_of(declaration: Declaration, document: Mapping[str, Any]) -> list[Change]:
+    """What ``document`` would change of the newest version."""
+    return differences(read_document(newest_version(declaration)), document)
 
 
 def newest_version(declaration: Declaration) -> DeclarationVersion:
@@ -258,10 +324,13 @@ def _store(
     changes: Sequence[Change],
     by: Actor,
     attempt: uuid.UUID,
+    proof: Proof | None,
 ) -> DeclarationVersion:
     consignment, at = declaration.consignment, timezone.now()
     warnings = (ucr_warnings(consignment.ucr) if consignment.ucr else []) + declared.warnings(today=at.date())
     sha256 = attachments.store(canonical.encode(document), media_type="application/json")
+    if proof is not None and proof.document != sha256:
+        raise DeclarationNotAsShown
     version = DeclarationVersion(
         declaration=declaration,
         number=declaration.version,
@@ -281,7 +350,7 @@ def _store(
     version.statement = submit(
         kind="declaration" if version.number == 1 else "declaration_amended",
         subject=consignment.pk.urn,
-        body=_body(version, declared, document, changes, by),
+        body=_body(version, declared, document, changes, by) | dict(proof.parts if proof else {}),
         key=f"declaration:{attempt}",
     )
     try:

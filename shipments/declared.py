@@ -20,6 +20,7 @@ from shipments.iso6346 import check_digit_holds, is_container_number
 from shipments.references import MAX_LRN, fold_reference, mrn_warnings, read_mrn
 
 FORMAT = "custody-declaration/v1"
+CONTENT = ("kind", "lrn", "mrn", "office", "items", "documents", "containers", "seals")
 ROLES = ("declarant", "representative", "importer", "exporter")
 MAX_ITEMS = 999  # what EU customs take in one declaration
 MAX_NUMBERS = 999
@@ -203,7 +204,7 @@ def read_declared(told: Mapping[str, Any], *, kinds: Sequence[str]) -> tuple[Dec
 
     :returns: the content, None where a field cannot be used; and every such field
     """
-    faults = [_unknown(field) for field in told if field not in _HEAD]
+    faults = [_unknown(field) for field in told if field not in CONTENT]
     told = dict(told)
     sentence: Any
     for field in ("kind", "lrn", "mrn", "office"):
@@ -350,7 +351,6 @@ def _read_item(found: _ItemFaults, number: int) -> DeclaredItem:
     )
 
 
-_HEAD = ("kind", "lrn", "mrn", "office", "items", "documents", "containers", "seals")
 _ITEM = (*DeclaredItem.__dataclass_fields__, "line")
 _NOT_TEXT = _("A text or a whole number stands here.")
 

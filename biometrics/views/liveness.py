@@ -53,7 +53,13 @@ def describe(challenge: LivenessChallenge) -> dict[str, Any]:
 
 @require_POST
 @never_cache
-@capability_required(Capability.HAND_OFF, Capability.MANAGE_PEOPLE, Capability.INTERVENE, Capability.CHECK_PASSAGES)
+@capability_required(
+    Capability.HAND_OFF,
+    Capability.MANAGE_PEOPLE,
+    Capability.INTERVENE,
+    Capability.CHECK_PASSAGES,
+    Capability.DECLARE,
+)
 def person_challenge(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
     person = get_object_or_404(Person, pk=person_id)
     context = request.POST.get("context", "")
@@ -74,6 +80,7 @@ def person_challenge(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse
     Capability.KEEP_WATCHLIST,
     Capability.INTERVENE,
     Capability.CHECK_PASSAGES,
+    Capability.DECLARE,
 )
 def capture_hint(request: HttpRequest) -> HttpResponse:
     """Say what one small frame lacks for its purpose. Nothing is kept, and no face is described."""

@@ -1,4 +1,8 @@
-"""Declarations through the API: the same services as on the pages, one call each."""
+"""
+Declarations through the API: the same services as on the pages, one call each.
+
+What is posted becomes a draft; it is submitted once its author's face and second factor are confirmed (api/drafts.py).
+"""
 
 import uuid
 from typing import Any, cast
@@ -14,8 +18,10 @@ from rest_framework.views import APIView
 from accounts.access import requires
 from accounts.models import User
 from accounts.roles import Capability
-from custody.declarants import declaring
-from shipments.declarations import amend_declaration, find_declarations, read_document, submit_declaration
+from custody.api.drafts import describe_draft
+from custody.declarants import author_of
+from custody.declaring import draft_amendment, draft_declaration
+from shipments.declarations import find_declarations, read_document
 from shipments.declared import ROLES
 from shipments.intake import PartyNamed
 from shipments.models import Consignment, Declaration, DeclarationVersion
@@ -63,6 +69,7 @@ def describe(version: DeclarationVersion, *, whole: bool = False) -> dict[str, A
         "changes": version.changes,
         "submitted_at": version.submitted_at,
         "person": version.person,
+        "verified": author_of(version).told(),
         "document_sha256": version.document_sha256,
         "entry": {"index": entry.index, "leaf_hash": bytes(entry.leaf_hash).hex()} if entry else None,
     }
@@ -78,9 +85,6 @@ class DeclarationApi(APIView):
         capability = Capability.SEE_GOODS if self.request.method in ("GET", "HEAD") else Capability.DECLARE
         return [requires(capability)()]
 
-    def answer(self, version: DeclarationVersion, status: int = status.HTTP_200_OK) -> Response:
-        return Response(describe(_versions().get(pk=version.pk), whole=True), status=status)
-
 
 class ShipmentDeclarations(DeclarationApi):
     def get(self, request: Request, consignment_id: uuid.UUID) -> Response:
@@ -93,14 +97,15 @@ class ShipmentDeclarations(DeclarationApi):
         fields = SubmitFields(data=request.data)
         fields.is_valid(raise_exception=True)
         sent = fields.validated_data
-        version = submit_declaration(
+        draft = draft_declaration(
             consignment=consignment,
             told=sent["declaration"],
             parties=fields.parties_named(),
-            by=declaring(account=cast(User, request.user), person=sent["person"]),
+            person=sent["person"],
+            by=cast(User, request.user),
             attempt=sent["attempt"],
         )
-        return self.answer(version, status.HTTP_201_CREATED)
+        return Response(describe_draft(draft), status=status.HTTP_201_CREATED)
 
 
 class Versions(DeclarationApi):
@@ -113,20 +118,22 @@ class Versions(DeclarationApi):
         fields = SubmitFields(data=request.data)
         fields.is_valid(raise_exception=True)
         sent = fields.validated_data
-        version = amend_declaration(
+        draft = draft_amendment(
             declaration=declaration,
             told=sent["declaration"],
             parties=fields.parties_named(),
-            by=declaring(account=cast(User, request.user), person=sent["person"]),
+            person=sent["person"],
+            by=cast(User, request.user),
             attempt=sent["attempt"],
             amends=sent.get("amends"),
         )
-        return self.answer(version, status.HTTP_201_CREATED)
+        return Response(describe_draft(draft), status=status.HTTP_201_CREATED)
 
 
 class Version(DeclarationApi):
     def get(self, request: Request, declaration_id: uuid.UUID, number: int) -> Response:
-        return self.answer(get_object_or_404(_versions(), declaration_id=declaration_id, number=number))
+        version = get_object_or_404(_versions(), declaration_id=declaration_id, number=number)
+        return Response(describe(version, whole=True))
 
 
 class Declarations(DeclarationApi):

@@ -1,8 +1,9 @@
 """
-What custody itself keeps: who may take what; handoffs, refusals and approvals; officers' acts; passages of borders; the
-zones that cameras watch; and discrepancies.
+What custody itself keeps: who may take what; handoffs, refusals and approvals; officers' acts, and
+what others do by their face; passages of borders; the zones that cameras watch; and discrepancies.
 """
 
+from custody.models.acts_by_face import ActByFace, ActState, Attendance, DeclarationDraft
 from custody.models.approvals import Approval, ApprovalReason, Document, Purpose
 from custody.models.authorisations import Authorisation, Employment, Licence, WithdrawalReason
 from custody.models.discrepancies import (
@@ -36,14 +37,18 @@ __all__ = [
     "FACE_REFUSALS",
     "OPEN_STATES",
     "Act",
+    "ActByFace",
+    "ActState",
     "Advice",
     "Approval",
     "ApprovalReason",
+    "Attendance",
     "Authorisation",
     "Camera",
     "CameraCoverage",
     "CheckCursor",
     "Crossing",
+    "DeclarationDraft",
     "Discrepancy",
     "DiscrepancyStep",
     "Document",

@@ -12,6 +12,8 @@ from custody.sentences.sentence import Sentence
 from shipments.models import DeclarationKind
 from shipments.seals import REASONS as SEAL_REASONS
 
+CODES_TOLD = 3
+
 
 def _reads_anchored(body: dict[str, Any], subject: str, directory: Directory) -> str:
     count = int(body["reports"])
@@ -94,22 +96,35 @@ def _seal(body: dict[str, Any], subject: str, directory: Directory) -> str:
 
 def _declaration(body: dict[str, Any], subject: str, directory: Directory) -> str:
     count = body["items"]["count"]
-    return ngettext(
+    told = ngettext(
         "%(by)s submitted the %(kind)s declaration %(lrn)s for %(shipment)s: %(count)s item, %(mass)s kg.",
         "%(by)s submitted the %(kind)s declaration %(lrn)s for %(shipment)s: %(count)s items, %(mass)s kg.",
         count,
     ) % {**_declared(body, directory), "count": count}
+    return " ".join([told, *_verified(body)])
 
 
 def _declaration_amended(body: dict[str, Any], subject: str, directory: Directory) -> str:
     changes = body["changes_total"]
-    return ngettext(
+    told = ngettext(
         "%(by)s amended the %(kind)s declaration %(lrn)s for %(shipment)s (version %(version)s): "
         "%(changes)s field changed.",
         "%(by)s amended the %(kind)s declaration %(lrn)s for %(shipment)s (version %(version)s): "
         "%(changes)s fields changed.",
         changes,
     ) % {**_declared(body, directory), "changes": changes, "version": body["version"]}
+    return " ".join([told, *_codes_changed(body), *_verified(body)])
+
+
+def _codes_changed(body: dict[str, Any]) -> list[str]:
+    """The commodity codes that were exchanged, for they say what the goods are; the first few."""
+    sentence = _("Item %(item)s: commodity code %(from)s → %(to)s.")
+    codes = [change for change in body["changes"] if change["field"] == "hs" and change.keys() >= {"from", "to"}]
+    return [sentence % change for change in codes[:CODES_TOLD]]
+
+
+def _verified(body: dict[str, Any]) -> list[str]:
+    return [_("Their face matched.")] if body.get("face", {}).get("outcome") == "match" else []
 
 
 def _declared(body: dict[str, Any], directory: Directory) -> dict[str, Any]:

@@ -23,7 +23,36 @@ def _intervention(body: dict[str, Any], subject: str, directory: Directory) -> s
     return sentences[body["act"]] % _intervened(body, directory)
 
 
+def _attended(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    return _("%(person)s attended the inspection of %(shipment)s by %(officer)s at %(place)s. The face matched.") % {
+        "person": directory.person(body["by"]["person"]),
+        "shipment": body["goods"]["reference"],
+        "officer": directory.person(body["inspection"]["officer"]),
+        "place": directory.place(body["where"]["read_point"]),
+    }
+
+
+def _not_by_an_officer(body: dict[str, Any], directory: Directory) -> str:
+    sentences = {
+        "declaration": _("The declaration %(lrn)s of %(shipment)s in the name of %(person)s was refused: %(why)s."),
+        "declaration_amended": _(
+            "An amendment of the declaration %(lrn)s of %(shipment)s in the name of %(person)s was refused: %(why)s."
+        ),
+        "inspection_attended": _(
+            "Attending the inspection of %(shipment)s in the name of %(person)s was refused: %(why)s."
+        ),
+    }
+    return sentences[body["act"]] % {
+        "lrn": body.get("lrn", ""),
+        "shipment": body["goods"]["reference"],
+        "person": directory.person(body["by"]["person"]),
+        "why": REASONS.get(body["code"], body["code"]),
+    }
+
+
 def _act_refused(body: dict[str, Any], subject: str, directory: Directory) -> str:
+    if "intervention" not in body:
+        return _not_by_an_officer(body, directory)
     sentence = _("An act on %(shipment)s in the name of %(officer)s was refused at %(place)s (%(act)s): %(why)s.")
     return sentence % (_intervened(body, directory) | {"why": REASONS.get(body["code"], body["code"])})
 
@@ -107,11 +136,12 @@ def _resolution(body: dict[str, Any], subject: str, directory: Directory) -> str
 
 SENTENCES = {
     "inspection": Sentence(gettext_lazy("Inspection"), _intervention, "search", "plain"),
+    "inspection_attended": Sentence(gettext_lazy("Attendance"), _attended, "user-check", "plain"),
     "hold": Sentence(gettext_lazy("Hold"), _intervention, "lock", "warn"),
     "release": Sentence(gettext_lazy("Release"), _intervention, "circle-check", "ok"),
     "seizure": Sentence(gettext_lazy("Seizure"), _intervention, "gavel", "bad"),
-    "act_refused": Sentence(gettext_lazy("Refused act of an officer"), _act_refused, "ban", "bad"),
     "passage": Sentence(gettext_lazy("Passage of a border"), _passage, "id-badge-2", "plain"),
+    "act_refused": Sentence(gettext_lazy("Refused act"), _act_refused, "ban", "bad"),
     "zone_alert": Sentence(gettext_lazy("Alert in a restricted zone"), _zone_alert, "camera", "bad"),
     "resolution": Sentence(gettext_lazy("Resolution"), _resolution, "gavel", "plain"),
 }

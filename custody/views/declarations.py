@@ -5,6 +5,7 @@ A version is shown as it was submitted, from its document: the rows beside it on
 """
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -18,20 +19,30 @@ from django.views.decorators.http import require_GET
 from accounts.access import capability_required
 from accounts.models import User
 from accounts.roles import Capability
+from custody.declarants import Author, author_of
+from custody.declaring import open_drafts
 from custody.directory import Directory
+from custody.entry_facts import SECOND_FACTORS, decimal_e4
+from custody.narrative import tell_all
 from custody.sentences import SENTENCES
+from ledger import attachments
 from ledger.errors import AttachmentChanged
 from ledger.models import Attachment, Entry
+from ledger.tlog import canonical
+from ledger.tlog.errors import NotCanonical, TimeMalformed
+from ledger.tlog.times import parse_time
 from shipments.declarations import (
     find_declarations,
     read_document,
 )
 from shipments.declared import ROLES, WARNINGS
+from shipments.declared_changes import differences
 from shipments.declared_text import CHANGED_FIELDS, ROLE_NAMES, format_kilograms, format_minor
 from shipments.models import Consignment, Declaration, DeclarationVersion
 
 PER_PAGE = 50
 CHANGES_SHOWN = 200
+REFUSALS_READ = 200
 # What an inspection does to goods: a version behind one of these is said to be later.
 CONTROLS = ("inspection", "hold", "seizure", "discrepancy")
 
@@ -71,7 +82,12 @@ def shipment_declarations(request: HttpRequest, consignment_id: uuid.UUID) -> Ht
     return render(
         request,
         "custody/shipment_declarations.html",
-        {"shipment": consignment, "rows": rows, "may_declare": _may_declare(request)},
+        {
+            "shipment": consignment,
+            "rows": rows,
+            "drafts": open_drafts(cast(User, request.user), consignment)[:PER_PAGE],
+            "may_declare": _may_declare(request),
+        },
     )
 
 
@@ -104,7 +120,7 @@ def declaration(request: HttpRequest, declaration_id: uuid.UUID, number: int | N
             "newest": shown.number == found.version,
             "document": document,
             "problem": problem,
-            "items": [_item(item, changed) for item in document.get("items", [])],
+            "items": [item_told(item, changed) for item in document.get("items", [])],
             "totals": _totals(shown, document),
             "parties": [
                 {"role": ROLE_NAMES[role], "party": party, "changed": (0, role) in changed}
@@ -114,6 +130,8 @@ def declaration(request: HttpRequest, declaration_id: uuid.UUID, number: int | N
             "changed": {field for item, field in changed if not item},
             "warnings": [WARNINGS.get(code, code) for code in shown.warnings],
             "history": _history(versions, directory),
+            "tried": _tried(found, document),
+            "drafts": open_drafts(user, found.consignment)[:PER_PAGE],
             "may_read_ledger": user.may(Capability.READ_LEDGER),
             "may_declare": _may_declare(request),
         },
@@ -128,7 +146,8 @@ def document_of(version: DeclarationVersion) -> tuple[dict[str, Any], str]:
         return {}, _("The document of this version is not the one that its entry names: it was changed or removed.")
 
 
-def _item(item: dict[str, Any], changed: set[tuple[int, str]]) -> dict[str, Any]:
+def item_told(item: dict[str, Any], changed: Collection[tuple[int, str]] = ()) -> dict[str, Any]:
+    """One item as a table shows it; ``changed`` are the fields that its version changed, by item and name."""
     number = item["number"]
     return item | {
         "gross": format_kilograms(item["gross_g"]),
@@ -156,6 +175,7 @@ class Past:
 
     version: DeclarationVersion
     person: str
+    verified: dict[str, Any]
     entry: Entry | None
     changes: list[dict[str, str]]
     more: int
@@ -170,11 +190,13 @@ def _history(versions: list[DeclarationVersion], directory: Directory) -> list[P
     for version in reversed(versions):
         entry = version.statement.entry
         index = entry.index if entry else None
-        changes = [_change(change) for change in version.changes]
+        changes = [change_told(change) for change in version.changes]
+        author = author_of(version)
         past.append(
             Past(
                 version=version,
-                person=directory.person(version.person.urn),
+                person=directory.person(author.person),
+                verified=_verified(author),
                 entry=entry,
                 changes=changes[:CHANGES_SHOWN],
                 more=max(len(changes) - CHANGES_SHOWN, 0),
@@ -189,7 +211,43 @@ def _history(versions: list[DeclarationVersion], directory: Directory) -> list[P
     return list(reversed(past))
 
 
-def _change(change: dict[str, Any]) -> dict[str, str]:
+def _verified(author: Author) -> dict[str, Any]:
+    """How the author was verified; ``at`` is the camera's clock. Empty where no face was."""
+    if not author.face:
+        return {}
+    try:
+        return {
+            "matched": author.face["outcome"] == "match",
+            "at": parse_time(author.face["captured_at"]),
+            "distance": decimal_e4(author.face["distance_e4"]),
+            "threshold": decimal_e4(author.face["threshold_e4"]),
+            "second_factor": SECOND_FACTORS.get(author.second_factor, ""),
+        }
+    except (KeyError, TypeError, TimeMalformed):
+        return {}
+
+
+def _tried(found: Declaration, document: dict[str, Any]) -> list[dict[str, Any]]:
+    """
+    The refused attempts to declare under this reference, the newest first: what they would have said otherwise than the
+    version that is shown.
+    """
+    entries = Entry.objects.filter(subject=found.consignment_id.urn, kind="act_refused").order_by("-index")
+    tried = []
+    for line in tell_all(entries[:REFUSALS_READ]):
+        if line.body.get("lrn") != found.lrn:
+            continue
+        try:
+            said = canonical.decode(attachments.load(line.body["document"]))
+            changes = [change_told(change.as_json()) for change in differences(said, document)] if document else None
+        except (Attachment.DoesNotExist, AttachmentChanged, NotCanonical, KeyError, TypeError):
+            changes = None
+        known = changes is not None
+        tried.append({"line": line, "known": known, "changes": (changes or [])[:CHANGES_SHOWN]})
+    return tried
+
+
+def change_told(change: dict[str, Any]) -> dict[str, str]:
     name = str(CHANGED_FIELDS.get(change["field"], change["field"]))
     if "item" in change:
         name = _("Item %(number)s: %(field)s") % {"number": change["item"], "field": name}

@@ -1,11 +1,14 @@
-"""Submit a declaration, or amend one by a later version: the form, and what it holds when it is opened."""
+"""
+The form of a declaration and of an amendment, and what it holds when it is opened. What is sent becomes a draft, which
+:mod:`custody.views.drafts` submits once its author is verified.
+"""
 
 import uuid
 from typing import Any, cast
 
 from django import forms
-from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -16,17 +19,14 @@ from accounts.access import capability_required
 from accounts.models import User
 from accounts.roles import Capability
 from biometrics.models import Person
-from custody.declarants import declaring, people_who_declare
+from custody.declarants import people_who_declare
+from custody.declaring import content_of, draft_amendment, draft_declaration, parties_of
+from custody.models import DeclarationDraft
 from custody.views.declarations import document_of
 from custody.views.receivers import with_names
 from refusals import Refusal
 from shipments.csv_table import TableRefused, read_text
-from shipments.declarations import (
-    DeclarationRefused,
-    amend_declaration,
-    newest_version,
-    submit_declaration,
-)
+from shipments.declarations import AttemptReused, DeclarationNotAsShown, DeclarationRefused, newest_version
 from shipments.declared import MAX_ITEMS, ROLES, Fault, read_declared
 from shipments.declared_text import CHANGED_FIELDS, ROLE_NAMES
 from shipments.goods_items_csv import read_items, write_items
@@ -188,21 +188,7 @@ def new(request: HttpRequest, consignment_id: uuid.UUID) -> HttpResponse:
     user, people = cast(User, request.user), _people(request)
     if request.method == "GET":
         return _ask(request, DeclarationForm(people=people, initial=_first(consignment, user)), consignment)
-    form = DeclarationForm(request.POST, request.FILES, people=people)
-    if not form.is_valid():
-        return _ask(request, form, consignment)
-    try:
-        version = submit_declaration(
-            consignment=consignment,
-            told=form.told(),
-            parties=form.parties_named(),
-            by=declaring(account=user, person=uuid.UUID(form.cleaned_data["person"])),
-            attempt=form.cleaned_data["attempt"],
-        )
-    except Refusal as refusal:
-        return _ask(request, form, consignment, refusal)
-    messages.success(request, _("The declaration %(lrn)s is submitted.") % {"lrn": version.declaration.lrn})
-    return redirect("declaration", version.declaration_id)
+    return _prepare(request, DeclarationForm(request.POST, request.FILES, people=people), consignment)
 
 
 @require_http_methods(["GET", "POST"])
@@ -214,21 +200,68 @@ def amend(request: HttpRequest, declaration_id: uuid.UUID) -> HttpResponse:
         form = DeclarationForm(people=people, amending=True, initial=_again(newest_version(found), user))
         return _ask(request, form, found.consignment, amended=found)
     form = DeclarationForm(request.POST, request.FILES, people=people, amending=True)
+    return _prepare(request, form, found.consignment, amended=found)
+
+
+@require_http_methods(["GET", "POST"])
+@capability_required(Capability.DECLARE)
+def change_draft(request: HttpRequest, draft_id: uuid.UUID) -> HttpResponse:
+    """The form again with what a draft holds, also after its last attempt: what is submitted of it is a new draft."""
+    draft = get_object_or_404(own_drafts(request), pk=draft_id)
+    amended, people = draft.declaration, _people(request)
+    if request.method == "GET":
+        form = DeclarationForm(people=people, amending=amended is not None, initial=_from_draft(draft))
+        return _ask(request, form, draft.consignment, amended=amended)
+    form = DeclarationForm(request.POST, request.FILES, people=people, amending=amended is not None)
+    return _prepare(request, form, draft.consignment, amended=amended, instead_of=draft)
+
+
+def own_drafts(request: HttpRequest) -> QuerySet[DeclarationDraft]:
+    """The drafts of this account: nobody sees what others prepared and did not submit."""
+    joined = ("consignment", "declaration", "person", "verification", "version")
+    return DeclarationDraft.objects.filter(opened_by=cast(User, request.user)).select_related(*joined)
+
+
+def _prepare(
+    request: HttpRequest,
+    form: DeclarationForm,
+    consignment: Consignment,
+    *,
+    amended: Declaration | None = None,
+    instead_of: DeclarationDraft | None = None,
+) -> HttpResponse:
     if not form.is_valid():
-        return _ask(request, form, found.consignment, amended=found)
+        return _ask(request, form, consignment, amended=amended)
     try:
-        version = amend_declaration(
-            declaration=found,
-            told=form.told(amended=found),
-            parties=form.parties_named(),
-            by=declaring(account=user, person=uuid.UUID(form.cleaned_data["person"])),
-            attempt=form.cleaned_data["attempt"],
-            amends=form.cleaned_data["amends"],
-        )
+        try:
+            draft = _draft(request, form, consignment, amended, instead_of, form.cleaned_data["attempt"])
+        except AttemptReused:
+            # Gone back in the browser, changed and sent again: another content is another draft.
+            draft = _draft(request, form, consignment, amended, instead_of, uuid.uuid4())
     except Refusal as refusal:
-        return _ask(request, form, found.consignment, refusal, amended=found)
-    messages.success(request, _("Version %(number)s is submitted.") % {"number": version.number})
-    return redirect("declaration", found.pk)
+        return _ask(request, form, consignment, refusal, amended=amended)
+    return redirect("declaration_draft", draft.pk)
+
+
+def _draft(
+    request: HttpRequest,
+    form: DeclarationForm,
+    consignment: Consignment,
+    amended: Declaration | None,
+    instead_of: DeclarationDraft | None,
+    attempt: uuid.UUID,
+) -> DeclarationDraft:
+    told: dict[str, Any] = {
+        "told": form.told(amended=amended),
+        "parties": form.parties_named(),
+        "person": uuid.UUID(form.cleaned_data["person"]),
+        "by": cast(User, request.user),
+        "attempt": attempt,
+        "instead_of": instead_of,
+    }
+    if amended is None:
+        return draft_declaration(consignment=consignment, **told)
+    return draft_amendment(declaration=amended, amends=form.cleaned_data["amends"], **told)
 
 
 def _ask(
@@ -303,21 +336,40 @@ def _first(consignment: Consignment, user: User) -> dict[str, Any]:
 def _again(version: DeclarationVersion, user: User) -> dict[str, Any]:
     """What the form of an amendment holds: the newest version, as it was submitted."""
     document, _problem = document_of(version)
-    initial: dict[str, Any] = {
+    initial = _written(document) | {"amends": version.number, "person": _own_person(user)}
+    for role in ROLES:
+        if (party := getattr(version, role)) is not None:
+            initial |= _party(role, party)
+    return initial
+
+
+def _from_draft(draft: DeclarationDraft) -> dict[str, Any]:
+    try:
+        document = content_of(draft)
+    except DeclarationNotAsShown:
+        document = {}
+    initial = _written(document) | {"person": str(draft.person_id)}
+    if draft.declaration is not None:
+        # Of a version that came meanwhile too: the page behind this form says what would change of it.
+        initial["amends"] = draft.declaration.version
+    for role, named in parties_of(draft).items():
+        initial |= {role: named.name, f"{role}_gln": named.gln, f"{role}_eori": named.eori}
+    return initial
+
+
+def _written(document: dict[str, Any]) -> dict[str, Any]:
+    """A document's content as the form has it, for a new attempt."""
+    return {
         "attempt": uuid.uuid4(),
-        "amends": version.number,
-        "person": _own_person(user),
-        "mrn": version.mrn,
-        "office": version.office,
+        "kind": document.get("kind", ""),
+        "lrn": document.get("lrn", ""),
+        "mrn": document.get("mrn", ""),
+        "office": document.get("office", ""),
         "items": write_items(document.get("items", [])),
         "documents": "\n".join(f"{one['type']} {one['number']}" for one in document.get("documents", [])),
         "containers": "\n".join(document.get("containers", [])),
         "seals": "\n".join(document.get("seals", [])),
     }
-    for role in ROLES:
-        if (party := getattr(version, role)) is not None:
-            initial |= _party(role, party)
-    return initial
 
 
 def _party(role: str, party: Party) -> dict[str, str]:

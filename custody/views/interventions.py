@@ -21,6 +21,7 @@ from biometrics.directory import open_names
 from biometrics.models import CaptureSource, Verification
 from biometrics.vault import NOT_OPENED, open_evidence
 from biometrics.verification import Burst, liveness_required
+from custody.attendances import may_be_attended
 from custody.interventions import (
     FACE_ATTEMPTS,
     KIND,
@@ -31,7 +32,7 @@ from custody.interventions import (
     in_force,
     liveness_context,
 )
-from custody.models import Act, Findings, Intervention, InterventionState, Reason
+from custody.models import Act, Attendance, Findings, Intervention, InterventionState, Reason
 from custody.views.captures import camera_of, read_capture
 from custody.views.opening import READ_POINT
 from refusals import Refusal
@@ -145,6 +146,8 @@ def intervention(request: HttpRequest, intervention_id: uuid.UUID) -> HttpRespon
             "liveness_context": liveness_context(found),
             "note": _note(found),
             "inspects": KIND[Act(found.act)] == "inspection",
+            "may_attend": may_be_attended(found),
+            "attendances": _attendances(found),
         },
     )
 
@@ -181,6 +184,13 @@ def _interventions() -> QuerySet[Intervention]:
     return Intervention.objects.select_related(
         "consignment", "read_point__site", "officer", "opened_by", "statement", "note", "first_capture"
     )
+
+
+def _attendances(found: Intervention) -> list[dict[str, Any]]:
+    attending = list(Attendance.objects.filter(intervention=found).select_related("person").order_by("opened_at"))
+    names = open_names({one.person for one in attending})
+    closed = _("Name cannot be opened")
+    return [{"one": one, "name": names.get(one.person_id, closed)} for one in attending]
 
 
 def _note(found: Intervention) -> str:

@@ -2,6 +2,7 @@ from django.urls import path
 
 from custody.views import (
     approvals,
+    attendances,
     audit,
     authorisations,
     browser_verification,
@@ -9,6 +10,7 @@ from custody.views import (
     declarations,
     declaring,
     discrepancies,
+    drafts,
     epcis,
     handoffs,
     home,
@@ -47,6 +49,11 @@ urlpatterns = [
     path("declarations/<uuid:declaration_id>/", declarations.declaration, name="declaration"),
     path("declarations/<uuid:declaration_id>/amend/", declaring.amend, name="declaration_amend"),
     path("declarations/<uuid:declaration_id>/<int:number>/", declarations.declaration, name="declaration_version"),
+    path("declarations/drafts/<uuid:draft_id>/", drafts.draft, name="declaration_draft"),
+    path("declarations/drafts/<uuid:draft_id>/change/", declaring.change_draft, name="declaration_draft_change"),
+    path("declarations/drafts/<uuid:draft_id>/face/", drafts.face, name="declaration_draft_face"),
+    path("declarations/drafts/<uuid:draft_id>/submit/", drafts.submit, name="declaration_draft_submit"),
+    path("declarations/drafts/<uuid:draft_id>/discard/", drafts.discard, name="declaration_draft_discard"),
     path("shipments/import/", manifests.new, name="manifest_import"),
     path("shipments/<uuid:consignment_id>/import/", manifests.more, name="manifest_more"),
     path(
@@ -85,6 +92,10 @@ urlpatterns = [
     path("discrepancies/<uuid:discrepancy_id>/note/", discrepancies.note, name="discrepancy_note"),
     path("discrepancies/<uuid:discrepancy_id>/resolve/", discrepancies.resolve, name="discrepancy_resolve"),
     path("shipments/<uuid:consignment_id>/route/", places_planned.route, name="shipment_route"),
+    path("interventions/<uuid:intervention_id>/attend/", attendances.new, name="attendance_new"),
+    path("interventions/attendances/<uuid:attendance_id>/", attendances.attendance, name="attendance"),
+    path("interventions/attendances/<uuid:attendance_id>/face/", attendances.face, name="attendance_face"),
+    path("interventions/attendances/<uuid:attendance_id>/cancel/", attendances.cancel, name="attendance_cancel"),
     path("zones/", zones.zone_list, name="zones"),
     path("zones/new/", zones.new_zone, name="zone_new"),
     path("zones/alerts/", zone_alerts.alert_list, name="zone_alerts"),

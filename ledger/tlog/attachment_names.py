@@ -13,6 +13,7 @@ ATTACHMENT_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "unit_packed": (("children", "document"),),
     "declaration": (("document",),),
     "declaration_amended": (("document",),),
+    "act_refused": (("document",),),
 }
 
 

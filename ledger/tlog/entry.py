@@ -50,6 +50,7 @@ KINDS = frozenset(
         "seal_broken",
         "seal_replaced",
         "inspection",
+        "inspection_attended",
         "hold",
         "release",
         "seizure",

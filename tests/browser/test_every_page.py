@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 # One of a kind is enough: all entries, all shipments, all readers look alike.
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/)[0-9]+(?=/|$)")
 MOST_PAGES = 60
-ROLES = ("operator", "supervisor", "officer", "auditor", "administrator")
+ROLES = ("operator", "supervisor", "officer", "auditor", "administrator", "representative")
 
 
 def kind_of(url: str) -> str:

@@ -14,18 +14,21 @@ from ledger.submission import MAX_BODY_BYTES
 from ledger.tlog import canonical
 from ledger.tlog.attachment_names import named_in
 from ledger.tlog.entry import parse_entry
-from shipments.actors import Actor
+from shipments.actors import Actor, Proof
 from shipments.code_lists import CURRENCY_EXPONENTS
 from shipments.consignments import PartyRefused, close_consignment, register_party
 from shipments.declarations import (
     AttemptReused,
     DeclarationChanged,
     DeclarationExists,
+    DeclarationNotAsShown,
     DeclarationRefused,
     NothingAmended,
     amend_declaration,
     declared_last,
     find_declarations,
+    prepare_amendment,
+    prepare_declaration,
     read_document,
 )
 from shipments.declared_changes import differences
@@ -328,6 +331,15 @@ def test_an_amendment_stays_possible_after_a_control_and_the_shipments_end(
     assert amend(first, account, told=told(mrn=MRN)).number == 2
 
 
+def test_what_the_person_was_not_verified_for_is_not_submitted(shipment: Consignment, account: User) -> None:
+    shown = prepare_declaration(consignment=shipment, told=told(), parties=PARTIES)
+    proof = Proof(document=shown.sha256, parts={"face": {}})
+    with pytest.raises(DeclarationNotAsShown):
+        submit(shipment, account, told=told(items=[item(hs="2402.20")]), proof=proof)
+    assert not Declaration.objects.exists()
+    assert submit(shipment, account, proof=proof).document_sha256 == shown.sha256
+
+
 def test_the_largest_amendment_fits_an_entry(shipment: Consignment, account: User) -> None:
     currencies = list(CURRENCY_EXPONENTS)
 
@@ -351,7 +363,11 @@ def test_the_largest_amendment_fits_an_entry(shipment: Consignment, account: Use
         )
 
     first = submit(shipment, account, told=large("𐍈"))
-    second = amend(first, account, told=large("𝔘"))
+    prepared = prepare_amendment(declaration=first.declaration, told=large("𝔘"), parties=PARTIES)
+    # As long as a face's whole record, of two captures with head turns.
+    proof = Proof(document=prepared.sha256, parts={"face": {"record": "x" * 4_000}, "second_factor": "badge"})
+    second = amend(first, account, told=large("𝔘"), proof=proof)
+    assert body(second)["second_factor"] == "badge"
     assert 50_000 < len(bytes(second.statement.body)) <= MAX_BODY_BYTES
     assert [len(body(second)[name]) for name in ("changes", "documents", "containers", "seals")] == [100] * 4
     assert body(second)["changes_total"] == len(second.changes) == 2 * 999

@@ -17,7 +17,7 @@ const KINDS = new Set([
   GENESIS, "handoff", "handoff_refused", "enrolment", "duplicate_decided", "consent_withdrawn", "erasure",
   "watchlist_changed", "watchlist_lead", "declaration",
   "declaration_amended", "unit_packed", "seal_applied", "seal_checked", "seal_broken", "seal_replaced", "inspection",
-  "hold", "release", "seizure", "act_refused", "authorisation_granted", "authorisation_withdrawn",
+  "inspection_attended", "hold", "release", "seizure", "act_refused", "authorisation_granted", "authorisation_withdrawn",
   "employment_recorded", "employment_ended", "discrepancy", "resolution", "route_planned", "site_watched", "zone_alert", "passage", "reads_anchored", "read_gap", "correction",
   "evidence_opened", "disclosure", INDEX_EPOCH, KEY_ROTATED,
 ]);
@@ -34,6 +34,7 @@ const ATTACHMENT_FIELDS = new Map(Object.entries({
   unit_packed: [["children", "document"]],
   declaration: [["document"]],
   declaration_amended: [["document"]],
+  act_refused: [["document"]],
 }));
 
 /**
