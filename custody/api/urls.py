@@ -1,6 +1,18 @@
 from django.urls import path
 
-from custody.api import cameras, choices, declarations, handoffs, interventions, ledger, manifests, seals, units, zones
+from custody.api import (
+    cameras,
+    choices,
+    declarations,
+    handoffs,
+    interventions,
+    ledger,
+    manifests,
+    seals,
+    traces,
+    units,
+    zones,
+)
 
 urlpatterns = [
     path("receivers", choices.Receivers.as_view()),
@@ -37,6 +49,10 @@ urlpatterns = [
     path("declarations/<uuid:declaration_id>/versions", declarations.Versions.as_view()),
     path("declarations/<uuid:declaration_id>/versions/<int:number>", declarations.Version.as_view()),
     path("manifests", manifests.Manifests.as_view()),
+    path("traces/tags/<path:tag>", traces.TagTraces.as_view()),
+    path("traces/shipments/<path:shipment>", traces.ShipmentTraces.as_view()),
+    path("traces/persons/<uuid:person_id>", traces.PersonTraces.as_view()),
+    path("traces/pattern", traces.Patterns.as_view()),
     path("ledger/entries/<int:index>", ledger.EntryNote.as_view()),
     path("ledger/verifications", ledger.Verifications.as_view()),
     path("ledger/verifications/<uuid:run_id>", ledger.VerificationDetail.as_view()),

@@ -2,6 +2,7 @@
 
 from custody.models.handoffs import OPEN_STATES, EarlierSession, Handoff, HandoffState, Refused
 from custody.models.interventions import Act, Findings, Intervention, InterventionState, Reason
+from custody.models.tracing import PersonTraced
 from custody.models.zones import Camera, CameraCoverage, Zone, ZoneAlert, ZoneEvent
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "HandoffState",
     "Intervention",
     "InterventionState",
+    "PersonTraced",
     "Reason",
     "Refused",
     "Zone",

@@ -93,10 +93,10 @@ def opened_by_others(acts: Iterable[Told], custodians: Sequence[str]) -> list[To
 
 
 def raw_reads(
-    *, epc_hex: str, since: datetime, until: datetime, readers: Sequence[uuid.UUID] | None = None
-) -> list[RawReads]:
+    *, epcs: Sequence[str], since: datetime, until: datetime, readers: Sequence[uuid.UUID] | None = None
+) -> dict[str, list[RawReads]]:
     """
-    Return the stretches of raw reads of a tag in a span, by the readers' own clocks, the earliest first.
+    Return for each tag that was read in a span the stretches of its raw reads, by the readers' own clocks.
 
     By the index on reader and time: it costs what all the reads in the span cost to pass over.
     """
@@ -106,47 +106,56 @@ def raw_reads(
             reader__in=asked,
             read_at_ns__gte=int(since.timestamp() * _NS),
             read_at_ns__lte=int(until.timestamp() * _NS),
-            epc_hex=epc_hex,
+            epc_hex__in=list(epcs),
         )
         .order_by()
-        .values_list("read_at_ns", "reader_id", "report_id")
+        .values_list("read_at_ns", "reader_id", "report_id", "epc_hex")
     )
-    stretches: list[list[tuple[int, uuid.UUID, int]]] = []
-    open_of: dict[uuid.UUID, list[tuple[int, uuid.UUID, int]]] = {}
-    for row in sorted(rows):
-        held = open_of.get(row[1])
-        if held is not None and row[0] - held[-1][0] <= STRETCH.total_seconds() * _NS:
-            held.append(row)
+    stretches: dict[str, list[_Stretch]] = {}
+    newest: dict[tuple[str, uuid.UUID], _Stretch] = {}
+    for at_ns, reader, report, epc_hex in sorted(rows):
+        held = newest.get((epc_hex, reader))
+        if held is not None and at_ns - held.last_ns <= STRETCH.total_seconds() * _NS:
+            held.last_ns, held.reads = at_ns, held.reads + 1
         else:
-            open_of[row[1]] = stretch = [row]
-            stretches.append(stretch)
-    return _describe(stretches[:MOST_TOLD])
+            newest[epc_hex, reader] = stretch = _Stretch(report, at_ns, at_ns)
+            stretches.setdefault(epc_hex, []).append(stretch)
+    return _describe({epc_hex: found[:MOST_TOLD] for epc_hex, found in stretches.items()})
 
 
-def _describe(stretches: Sequence[Sequence[tuple[int, uuid.UUID, int]]]) -> list[RawReads]:
+@dataclass
+class _Stretch:
+    report: int
+    first_ns: int
+    last_ns: int
+    reads: int = 1
+
+
+def _describe(stretches: dict[str, list[_Stretch]]) -> dict[str, list[RawReads]]:
     reports = (
-        RawReport.objects.filter(pk__in={stretch[0][2] for stretch in stretches})
+        RawReport.objects.filter(pk__in={stretch.report for found in stretches.values() for stretch in found})
         .select_related("reader", "read_point__site", "session", "anchor__statement")
         .in_bulk()
     )
-    told = []
-    for stretch in stretches:
-        report = reports[stretch[0][2]]
-        bound, entry = _binding(report)
-        told.append(
-            RawReads(
-                reader=report.reader.name,
-                site=report.read_point.site.gln,
-                read_point=report.read_point.sgln,
-                first_at=_moment(stretch[0][0]),
-                last_at=_moment(stretch[-1][0]),
-                reads=len(stretch),
-                session=report.session_id.urn if report.session_id else "",
-                bound=bound,
-                entry=entry,
-            )
-        )
-    return told
+    binding = {pk: _binding(report) for pk, report in reports.items()}
+    return {
+        epc_hex: [_raw_reads(stretch, reports[stretch.report], *binding[stretch.report]) for stretch in found]
+        for epc_hex, found in stretches.items()
+    }
+
+
+def _raw_reads(stretch: _Stretch, report: RawReport, bound: str, entry: int | None) -> RawReads:
+    return RawReads(
+        reader=report.reader.name,
+        site=report.read_point.site.gln,
+        read_point=report.read_point.sgln,
+        first_at=_moment(stretch.first_ns),
+        last_at=_moment(stretch.last_ns),
+        reads=stretch.reads,
+        session=report.session_id.urn if report.session_id else "",
+        bound=bound,
+        entry=entry,
+    )
 
 
 def _binding(report: RawReport) -> tuple[str, int | None]:

@@ -1,7 +1,7 @@
 """Trace one tag: the window in which it was lost, who held custody in it, and what is known of that time."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.utils.translation import gettext_lazy as _
@@ -151,26 +151,45 @@ def _shipments_of(epc_hex: str, uri: str) -> list[Consignment]:
     return sorted(found, key=lambda one: one.closed_at is not None)
 
 
-def trace_in(chain: Chain, epc_hex: str, uri: str, *, also_in: Sequence[str] = (), deep: bool = True) -> TagTrace:
-    """
-    Trace a tag through a chain that was read.
-
-    :param deep: look at raw reads, zones and readers too; without it the grade is that of the handoffs alone
-    """
+def trace_in(chain: Chain, epc_hex: str, uri: str, *, also_in: Sequence[str] = ()) -> TagTrace:
+    """Trace a tag through a chain that was read."""
     words = [Word(one, one.reads.of(epc_hex)) for one in chain.takeovers]
     span = find_span([Observed(word.state, word.takeover.clean_sessions) for word in words])
     if span is None:
-        elsewhere = _elsewhere_of_a_journey(chain, epc_hex) if deep else []
+        elsewhere = _elsewhere_of_a_journey(chain, epc_hex)
         lapses = [word.takeover for word in words if word.state in (State.NOT_SEEN, State.OTHER_CHIP)]
         return TagTrace(epc_hex, uri, chain, words, None, lapses=lapses, elsewhere=elsewhere, also_in=also_in)
-    window = _window(chain, words, span, epc_hex, deep=deep)
+    window, doubts = _window(chain, words, span, epc_hex)
+    around = look_around(chain, window, [epc_hex])
+    window = _with_surroundings(chain, window, doubts, around, epc_hex)
     lapses = [words[place].takeover for place in span.lapses]
     return TagTrace(
         epc_hex, uri, chain, words, window, lapses=lapses, elsewhere=window.elsewhere, also_in=also_in
     )  # fmt: skip
 
 
-def _window(chain: Chain, words: Sequence[Word], span: Span, epc_hex: str, *, deep: bool) -> Window:
+def find_losses(chain: Chain) -> dict[str, Window]:
+    """Return the window of every tag that the shipment lost, with one look around for tags of the same window."""
+    listed = dict.fromkeys(epc for one in chain.takeovers for epc in one.reads.states)
+    found: dict[str, tuple[Window, set[Doubt]]] = {}
+    of_window: dict[tuple[int, int], list[str]] = {}
+    for epc_hex in listed:
+        words = [Word(one, one.reads.of(epc_hex)) for one in chain.takeovers]
+        span = find_span([Observed(word.state, word.takeover.clean_sessions) for word in words])
+        if span is not None:
+            found[epc_hex] = window, _ = _window(chain, words, span, epc_hex)
+            good = window.last_good.told.seq if window.last_good else -1
+            of_window.setdefault((good, window.first_bad.told.seq), []).append(epc_hex)
+    losses: dict[str, Window] = {}
+    for epcs in of_window.values():
+        around = look_around(chain, found[epcs[0]][0], epcs)
+        for epc_hex in epcs:
+            losses[epc_hex] = _with_surroundings(chain, *found[epc_hex], around, epc_hex)
+    return losses
+
+
+def _window(chain: Chain, words: Sequence[Word], span: Span, epc_hex: str) -> tuple[Window, set[Doubt]]:
+    """The window as the shipment's own entries have it, and what they say against it."""
     takeovers = chain.takeovers
     good = takeovers[span.last_good] if span.last_good is not None else None
     bad, end = takeovers[span.first_bad], takeovers[span.ends]
@@ -183,7 +202,7 @@ def _window(chain: Chain, words: Sequence[Word], span: Span, epc_hex: str, *, de
         *_doubts_of_acts(acts, opened, bad),
         *_doubts_of_custody(good, bad, held, span, epc_hex),
     }
-    found = Window(
+    window = Window(
         last_good=good,
         first_bad=bad,
         confirmed=None if span.confirmed is None else end,
@@ -193,7 +212,7 @@ def _window(chain: Chain, words: Sequence[Word], span: Span, epc_hex: str, *, de
         acts=acts,
         opened=opened,
     )
-    return _look_around(chain, found, doubts, epc_hex) if deep else found
+    return window, doubts
 
 
 def _held(takeovers: Sequence[TakeOver], span: Span) -> list[Held]:
@@ -268,53 +287,76 @@ def _doubts_of_acts(acts: Sequence[Told], opened: Sequence[Told], bad: TakeOver)
     return doubts
 
 
-def _look_around(chain: Chain, window: Window, doubts: set[Doubt], epc_hex: str) -> Window:
-    """Add what rows and other chains say of the window, and what that takes from its grade."""
+@dataclass(frozen=True)
+class Surroundings:
+    """What rows and other chains say of a window, and of some tags in it."""
+
+    gaps: Sequence[ReaderGap]
+    alerts: Sequence[NearAlert]
+    reads: Mapping[str, Sequence[RawReads]]
+
+
+def look_around(chain: Chain, window: Window, epcs: Sequence[str]) -> Surroundings:
+    """Look at readers, zones and raw reads in a window, once for all the tags that were lost in it."""
     good, bad = window.last_good, window.first_bad
     since = good.reconciled_at if good else (chain.told[0].sealed_at if chain.told else bad.opened_at)
     ends = [one for one in (good, bad) if one is not None]
-    gaps = reader_gaps(read_points=sorted({one.read_point for one in ends}), since=since, until=bad.reconciled_at)
-    alerts = zone_alerts(sites=sorted({one.site for one in ends}), since=since, until=bad.reconciled_at)
-    reads = raw_reads(epc_hex=epc_hex, since=since, until=bad.reconciled_at + LOOKED_BEHIND)
+    return Surroundings(
+        reader_gaps(read_points=sorted({one.read_point for one in ends}), since=since, until=bad.reconciled_at),
+        zone_alerts(sites=sorted({one.site for one in ends}), since=since, until=bad.reconciled_at),
+        raw_reads(epcs=epcs, since=since, until=bad.reconciled_at + LOOKED_BEHIND),
+    )
+
+
+def _with_surroundings(chain: Chain, window: Window, doubts: set[Doubt], around: Surroundings, epc_hex: str) -> Window:
+    good, bad = window.last_good, window.first_bad
     # The sessions of the last sighting are that sighting.
-    reads = [one for one in reads if not (good and one.session in good.sessions)]
+    reads = [one for one in around.reads.get(epc_hex, ()) if not (good and one.session in good.sessions)]
     inside = [one for one in reads if one.first_at <= bad.reconciled_at]
     afterwards = [one for one in reads if one.last_at > bad.reconciled_at]
     own_sites = sites_of(chain)
-    elsewhere = [one for one in [*inside, *afterwards] if one.site not in own_sites]
-    # By number alone a swapped tag goes on being read; it is another chip all the same.
-    if not window.swapped and any(one.site in own_sites for one in afterwards):
-        doubts.add(Doubt.SEEN_AFTERWARDS)
-    if not window.swapped and any(one.session in bad.sessions for one in inside if one.session):
-        doubts.add(Doubt.READ_WEAKLY)
+    elsewhere = [one for one in reads if one.site not in own_sites]
+    doubts = doubts | _doubts_of_reads(window, inside, afterwards, own_sites) | _doubts_of_gaps(bad, around.gaps)
     if elsewhere:
         doubts.add(Doubt.SEEN_ELSEWHERE)
-    if any(alert.stands for alert in alerts):
+    if any(alert.stands for alert in around.alerts):
         doubts.add(Doubt.STRANGER_NEAR)
+    return replace(
+        window,
+        graded=grade_window(doubts),
+        raw_reads=inside,
+        elsewhere=elsewhere,
+        afterwards=afterwards,
+        gaps=around.gaps,
+        alerts=around.alerts,
+        narrowed_to=max((one.last_at for one in inside if one.last_at < bad.opened_at), default=None),
+    )
+
+
+def _doubts_of_reads(
+    window: Window, inside: Sequence[RawReads], afterwards: Sequence[RawReads], own_sites: Collection[str]
+) -> set[Doubt]:
+    # By its number alone a swapped tag goes on being read; it is another chip all the same.
+    if window.swapped:
+        return set()
+    doubts = set()
+    if any(one.session and one.session in window.first_bad.sessions for one in inside):
+        doubts.add(Doubt.READ_WEAKLY)
+    if any(one.site in own_sites for one in afterwards):
+        doubts.add(Doubt.SEEN_AFTERWARDS)
+    return doubts
+
+
+def _doubts_of_gaps(bad: TakeOver, gaps: Sequence[ReaderGap]) -> set[Doubt]:
+    doubts = set()
     for gap in gaps:
         at_the_end = gap.read_point == bad.read_point and gap.until >= bad.opened_at
-        # Sessions with lost reads do not count as having missed the tag: that is in the handoff's own numbers already.
+        # Lost reads at the end are in the handoff's own numbers: such a session does not count as having missed a tag.
         if at_the_end and gap.kind == "silent":
             doubts.add(Doubt.READER_SILENT)
         elif not at_the_end:
             doubts.add(Doubt.GAP_IN_WINDOW)
-    narrowed = max((one.last_at for one in inside if one.last_at < bad.opened_at), default=None)
-    return Window(
-        last_good=good,
-        first_bad=bad,
-        confirmed=window.confirmed,
-        swapped=window.swapped,
-        held=window.held,
-        graded=grade_window(doubts),
-        acts=window.acts,
-        opened=window.opened,
-        raw_reads=inside,
-        elsewhere=elsewhere,
-        afterwards=afterwards,
-        gaps=gaps,
-        alerts=alerts,
-        narrowed_to=narrowed,
-    )
+    return doubts
 
 
 def _elsewhere_of_a_journey(chain: Chain, epc_hex: str) -> list[RawReads]:
@@ -323,6 +365,6 @@ def _elsewhere_of_a_journey(chain: Chain, epc_hex: str) -> list[RawReads]:
     if not chain.takeovers:
         return []
     first, last = chain.takeovers[0], chain.takeovers[-1]
-    reads = raw_reads(epc_hex=epc_hex, since=first.opened_at, until=last.reconciled_at + LOOKED_BEHIND)
+    reads = raw_reads(epcs=[epc_hex], since=first.opened_at, until=last.reconciled_at + LOOKED_BEHIND)
     own_sites = sites_of(chain)
-    return [one for one in reads if one.site not in own_sites]
+    return [one for one in reads.get(epc_hex, ()) if one.site not in own_sites]
