@@ -239,23 +239,22 @@ def _pattern(made: Made) -> None:
     from benchmarks.traced_world import Truth
     from custody.tracing.patterns import trace_pattern
 
-    def standing_out(stories: Sequence[Any]) -> list[str]:
-        if len(stories) < 2:
-            return []
-        found = trace_pattern(shipments=[made.shipments[story.number] for story in stories])
-        return [one.key for one in found.standing_out]
-
-    serial = [story for story in made.world.stories if story.truth == Truth.SERIAL]
     thief = made.persons[made.world.serial].pk.urn
-    named = standing_out(serial)
-    print(
-        f"pattern of the {len(serial)} serial thefts: thief named {thief in named}, others {len(set(named) - {thief})}"
-    )
-    mixed = [story for story in made.world.stories if story.truth in (Truth.SERIAL, Truth.PLAIN)]
-    named = standing_out(mixed)
-    print(f"pattern of all {len(mixed)} plain ones: thief named {thief in named}, others {len(set(named) - {thief})}")
-    others = [story for story in made.world.stories if story.truth == Truth.PLAIN]
-    print(f"pattern of the {len(others)} unconnected ones: named {len(standing_out(others))}")
+
+    def tell(name: str, stories: Sequence[Any]) -> None:
+        if len(stories) < 2:
+            return
+        found = trace_pattern(shipments=[made.shipments[story.number] for story in stories])
+        persons = {one.key for one in found.standing_out if one.kind == "person"}
+        print(
+            f"pattern of {len(stories)} {name}: the serial thief stands out {thief in persons}, other persons "
+            f"{len(persons - {thief})}, places {len(found.standing_out) - len(persons)}"
+        )
+
+    by_truth = {truth: [one for one in made.world.stories if one.truth == truth] for truth in Truth}
+    tell("serial thefts", by_truth[Truth.SERIAL])
+    tell("serial and unconnected ones", by_truth[Truth.SERIAL] + by_truth[Truth.PLAIN])
+    tell("unconnected ones", by_truth[Truth.PLAIN])
 
 
 def _time(made: Made, entries: int) -> None:
@@ -279,23 +278,28 @@ def _time(made: Made, entries: int) -> None:
          _laps(lambda p: trace_person(person=p, asked_by=made.auditor, way="command"), made.persons[:20])),
     ]  # fmt: skip
     print(f"\n{entries:,} entries; others took {others.cores(own_seconds=time.process_time() - began):.1f} cores")
-    print("| trace of | n | p50 ms | p95 ms |\n| --- | ---: | ---: | ---: |")
+    print("| trace of | n | p50 ms | p95 ms | CPU p50 ms | CPU p95 ms |\n| --- | ---: | ---: | ---: | ---: | ---: |")
     for name, laps in rows:
-        p50, p95 = laps[len(laps) // 2], laps[min(len(laps) - 1, int(len(laps) * 0.95))]
-        print(f"| {name} | {len(laps)} | {p50:.1f} | {p95:.1f} |")
-    worst = rows[0][1]
-    verdict = "met" if worst[int(len(worst) * 0.95)] < AIM_MS else "missed"
+        told = " | ".join(f"{at(laps[kind], share):.1f}" for kind in (0, 1) for share in (0.5, 0.95))
+        print(f"| {name} | {len(laps[0])} | {told} |")
+    verdict = "met" if at(rows[0][1][0], 0.95) < AIM_MS else "missed"
     print(f"the aim, p95 of a tag under {AIM_MS} ms: {verdict}", flush=True)
 
 
-def _laps(work: Callable[[Any], Any], asked: Sequence[Any]) -> list[float]:
+def at(laps: Sequence[float], share: float) -> float:
+    return laps[min(len(laps) - 1, int(len(laps) * share))]
+
+
+def _laps(work: Callable[[Any], Any], asked: Sequence[Any]) -> tuple[list[float], list[float]]:
+    """Wall clock and processor time of each, in ms, sorted."""
     work(asked[0])
-    laps = []
+    laps, own = [], []
     for one in asked:
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         work(one)
+        own.append((time.process_time() - busy) * 1000)
         laps.append((time.perf_counter() - started) * 1000)
-    return sorted(laps)
+    return sorted(laps), sorted(own)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Entries are told as entries. Raw reads and silences are rows, told as such: of a
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -100,7 +100,7 @@ def raw_reads(
 
     By the index on reader and time: it costs what all the reads in the span cost to pass over.
     """
-    asked = readers if readers is not None else list(Reader.objects.values_list("pk", flat=True))
+    asked = readers if readers is not None else list(Reader.objects.order_by().values_list("pk", flat=True))
     rows = (
         TagRead.objects.filter(
             reader__in=asked,
@@ -259,6 +259,11 @@ def chip_was_told(takeover: TakeOver, epc_hex: str) -> bool:
         return any(tag["epc"] == epc_hex and tag.get("tids") for tag in document["tags"])
     except (Attachment.DoesNotExist, AttachmentChanged, NotCanonical, KeyError, TypeError):
         return False
+
+
+def readers_elsewhere(sites: Collection[str]) -> list[uuid.UUID]:
+    """Return the readers at other sites than these."""
+    return list(Reader.objects.exclude(read_point__site__gln__in=sites).order_by().values_list("pk", flat=True))
 
 
 def sites_of(chain: Chain) -> set[str]:

@@ -15,6 +15,7 @@ from custody.tracing.evidence import (
     opened_by_others,
     raw_reads,
     reader_gaps,
+    readers_elsewhere,
     sites_of,
     zone_alerts,
 )
@@ -365,6 +366,10 @@ def _elsewhere_of_a_journey(chain: Chain, epc_hex: str) -> list[RawReads]:
     if not chain.takeovers:
         return []
     first, last = chain.takeovers[0], chain.takeovers[-1]
-    reads = raw_reads(epcs=[epc_hex], since=first.opened_at, until=last.reconciled_at + LOOKED_BEHIND)
-    own_sites = sites_of(chain)
-    return [one for one in reads.get(epc_hex, ()) if one.site not in own_sites]
+    reads = raw_reads(
+        epcs=[epc_hex],
+        since=first.opened_at,
+        until=last.reconciled_at + LOOKED_BEHIND,
+        readers=readers_elsewhere(sites_of(chain)),
+    )
+    return reads.get(epc_hex, [])

@@ -33,6 +33,8 @@ STATE_NAMES = {
     State.UNKNOWN: gettext_lazy("not known"),
 }
 
+FACTORS = {"pin": gettext_lazy("PIN"), "badge": gettext_lazy("badge"), "passkey": gettext_lazy("passkey")}
+
 
 class Naming:
     """The names that one reader may see, each looked up once."""
@@ -295,12 +297,13 @@ def tell_identity(takeover: TakeOver) -> str:
     face = takeover.face
     if not face:
         return _("Verified without a face (entry %(entry)s).") % {"entry": takeover.told.index}
+    factor = takeover.told.body.get("second_factor", "")
     facts = {
         "entry": takeover.told.index,
         "distance": face.get("distance_e4", 0) / 10_000,
         "threshold": face.get("threshold_e4", 0) / 10_000,
         "fmr": face.get("target_fmr", ""),
-        "factor": takeover.told.body.get("second_factor", ""),
+        "factor": FACTORS.get(factor, factor),
     }
     live = face.get("liveness", {}).get("outcome") == "passed"
     sentence = (

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET
 
 from accounts.access import capability_required
@@ -242,7 +243,11 @@ def _end(takeover: TakeOver, naming: Naming) -> dict[str, Any]:
         "to_url": reverse("person_trace", args=[uuid.UUID(takeover.to)]),
         "from": naming.person(takeover.released_by),
         "identity": tell_identity(takeover),
-        "tags": _("%(seen)s of %(expected)s read, %(inferred)s inferred, in %(n)s sessions without a gap")
+        "tags": ngettext(
+            "%(seen)s of %(expected)s read, %(inferred)s inferred, in %(n)s session without a gap",
+            "%(seen)s of %(expected)s read, %(inferred)s inferred, in %(n)s sessions without a gap",
+            takeover.clean_sessions,
+        )
         % {
             "seen": reads.get("seen", 0),
             "expected": reads.get("expected", 0),
