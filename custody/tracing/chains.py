@@ -5,6 +5,7 @@ what they say of each tag, and where rows of the database say something else.
 
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -39,10 +40,12 @@ class Told:
     @property
     def acted_at(self) -> datetime:
         """When it was done, as the body claims; when it was sealed, where it claims nothing."""
-        when = self.body.get("when", {})
-        for name in ("accepted_at", "refused_at", "acted_at", "submitted_at", "raised_at", "decided_at"):
-            if name in when:
-                return parse_time(when[name])
+        when = self.body.get("when")
+        if isinstance(when, dict):
+            for name in ("accepted_at", "refused_at", "acted_at", "submitted_at"):
+                with suppress(TlogError, TypeError):
+                    if name in when:
+                        return parse_time(when[name])
         return self.sealed_at
 
     @property

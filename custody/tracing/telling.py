@@ -211,7 +211,7 @@ def tell_tag(trace: TagTrace, naming: Naming) -> list[str]:
     """The trace of a tag in sentences, the finding first."""
     told = [] if trace.window is None else tell_window(trace.window, naming)
     if trace.window is None:
-        told.append(_not_lost(trace))
+        told.append(tell_not_lost(trace))
     if trace.lapses:
         told.append(
             _("At entry %(entries)s it was not read, which did not mean that it was gone: it was seen later.")
@@ -228,8 +228,14 @@ def tell_tag(trace: TagTrace, naming: Naming) -> list[str]:
     return told
 
 
-def _not_lost(trace: TagTrace) -> str:
+def tell_not_lost(trace: TagTrace) -> str:
+    """What is known of a tag of which nothing says that it was lost."""
     seen = trace.last_seen
+    if trace.words and all(word.state in (State.NOT_LISTED, State.UNEXPECTED) for word in trace.words):
+        return _(
+            "No handoff of this shipment counted the tag among its own, though its manifest names it now. Search every "
+            "handoff: manage.py trace_tag --whole-log."
+        )
     if seen is None:
         return _("No handoff says that this tag was lost, and none that it was seen.")
     return _("Nothing says that this tag was lost: it was seen last at entry %(entry)s, on %(at)s.") % {

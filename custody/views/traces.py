@@ -25,7 +25,7 @@ from custody.tracing.patterns import MOST_SHIPMENTS, trace_pattern
 from custody.tracing.persons import trace_person
 from custody.tracing.shipments import trace_shipment
 from custody.tracing.tags import Held, TagUnknown, Window, read_tag, trace_tag
-from custody.tracing.telling import STATE_NAMES, Naming, tell_chain, tell_elsewhere, tell_identity
+from custody.tracing.telling import STATE_NAMES, Naming, tell_chain, tell_elsewhere, tell_identity, tell_not_lost
 from custody.tracing.telling_persons import candidate_name, tell_custody, tell_pattern
 from custody.tracing.telling_shipments import tell_loss, tell_misdeclaration, tell_undeclared
 from refusals import Refusal
@@ -105,6 +105,7 @@ def tag_trace(request: HttpRequest, consignment_id: uuid.UUID, tag: str) -> Http
             "trace": trace,
             "shipment": shipment,
             "window": _shown(trace.window, naming) if trace.window else None,
+            "not_lost": "" if trace.window else tell_not_lost(trace),
             "words": [
                 {"end": _end(word.takeover, naming), "word": STATE_NAMES[word.state], "state": word.state.value}
                 for word in trace.words

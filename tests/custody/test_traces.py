@@ -161,6 +161,16 @@ def test_a_manifest_that_hides_the_tag_does_not_hide_it_from_the_whole_log(dock:
     assert json.loads(out.getvalue())["window"]["custody"][0]["person"] == dock.marco.pk.urn
 
 
+def test_a_tag_moved_to_another_manifest_points_to_the_whole_log(dock: Dock, lost: str, ana: User) -> None:
+    """Its trace would go by the other shipment, of which no handoff ever counted it."""
+    hand_over(dock, to=dock.marco, sessions=[dock.tags(dock.other)], shipment="LRD-1043")
+    dock.shipment.manifest.filter(epc_hex=lost).update(consignment=dock.other)
+    found = api(ana).get(f"/api/v1/traces/tags/{lost}").data
+    assert (found["shipment"], found["lost"]) == ("LRD-1043", False)
+    assert "--whole-log" in found["sentences"][0]
+    assert "--whole-log" in page(ana, reverse("tag_trace", args=[dock.other.pk, lost]))
+
+
 def test_an_altered_entry_or_attachment_makes_everything_inconclusive(dock: Dock, lost: str) -> None:
     append_only.disarm(connection)
     try:
