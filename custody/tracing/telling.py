@@ -115,7 +115,7 @@ def window_as_data(window: Window, naming: Naming) -> dict[str, Any]:
         "read_elsewhere": [reads_as_data(one) for one in window.elsewhere],
         "read_afterwards": [reads_as_data(one) for one in window.afterwards],
         "reader_gaps": [_gap_as_data(gap) for gap in window.gaps],
-        "zone_alerts": [_alert_as_data(alert, naming) for alert in window.alerts],
+        "zone_alerts": [_alert_as_data(alert) for alert in window.alerts],
     }
 
 
@@ -189,7 +189,7 @@ def _gap_as_data(gap: ReaderGap) -> dict[str, Any]:
     }
 
 
-def _alert_as_data(alert: NearAlert, naming: Naming) -> dict[str, Any]:
+def _alert_as_data(alert: NearAlert) -> dict[str, Any]:
     return {
         "alert": alert.alert,
         "entry": alert.entry,
