@@ -8,7 +8,7 @@ PORT ?= 8000
 VAR := $(or $(CUSTODY_VAR),var)
 PHOTOS := $(or $(CUSTODY_PHOTOS),$(abspath $(VAR))/photos)
 
-.PHONY: help run test test-postgres lint lock verify verify-reads tamper simulate passwords pyz bench bench-ledger bench-faces bench-ingest bench-epcis soak clean
+.PHONY: help run test test-postgres lint lock verify verify-reads tamper simulate passwords pyz bench bench-ledger bench-faces bench-ingest bench-epcis bench-tracing soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ bench-ingest: .venv/dev ## Time readers' reports over HTTP beside COPY and a pla
 
 bench-epcis: .venv/dev ## Time a capture of 5,000 EPCIS events and queries among them
 	$(BIN)/python -m benchmarks.epcis
+
+bench-tracing: .venv/dev ## Trace a generated world of known truth, and time it as the log grows (ENTRIES=1000000 for the long form)
+	$(BIN)/python -m benchmarks.tracing --entries $(or $(ENTRIES),100000)
 
 soak: .venv/dev ## The long forms: many more kills, appends and tamperings than `make test` runs
 	DURABILITY_ACKNOWLEDGED=50000 DURABILITY_APPENDS=100000 DURABILITY_READS=200000 DURABILITY_INGEST_KILLS=30 $(BIN)/python -m pytest tests/durability

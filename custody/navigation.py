@@ -56,6 +56,7 @@ GROUPS = (
         "link",
         (
             (_("Ledger"), "ledger", "link", (Capability.READ_LEDGER,)),
+            (_("Traces"), "traces", "route", (Capability.READ_LEDGER,)),
             (_("Verification"), "verification", "shield-check", (Capability.VERIFY_LEDGER,)),
         ),
     ),

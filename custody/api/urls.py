@@ -15,6 +15,7 @@ from custody.api import (
     manifests,
     passages,
     seals,
+    traces,
     units,
     zones,
 )
@@ -88,6 +89,10 @@ urlpatterns = [
     path("declaration-drafts/<uuid:draft_id>/submit", drafts.Submit.as_view()),
     path("declaration-drafts/<uuid:draft_id>/discard", drafts.Discard.as_view()),
     path("manifests", manifests.Manifests.as_view()),
+    path("traces/tags/<path:tag>", traces.TagTraces.as_view()),
+    path("traces/shipments/<path:shipment>", traces.ShipmentTraces.as_view()),
+    path("traces/persons/<uuid:person_id>", traces.PersonTraces.as_view()),
+    path("traces/pattern", traces.Patterns.as_view()),
     path("ledger/entries/<int:index>", ledger.EntryNote.as_view()),
     path("ledger/verifications", ledger.Verifications.as_view()),
     path("ledger/verifications/<uuid:run_id>", ledger.VerificationDetail.as_view()),

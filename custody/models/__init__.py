@@ -30,6 +30,7 @@ from custody.models.passages import (
     PassageState,
     WithoutFace,
 )
+from custody.models.tracing import PersonTraced
 from custody.models.zones import Camera, CameraCoverage, Zone, ZoneAlert, ZoneEvent
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "Passage",
     "PassageDirection",
     "PassageState",
+    "PersonTraced",
     "PlannedPlace",
     "PlannedRoute",
     "Purpose",

@@ -24,6 +24,7 @@ from biometrics.looks import image_type, look_at
 from biometrics.models import EvidenceLook, PersonKind
 from biometrics.vault import NOT_OPENED, open_evidence
 from custody.models import ZoneAlert
+from custody.tracing.nearby import shipments_near
 from custody.zone_alerts import MAX_NOTE, decide_alert
 from refusals import Refusal
 
@@ -133,6 +134,8 @@ def _show(
             "image": image,
             "unopened": unopened,
             "note": _open_note(found),
+            "may_read_ledger": cast(User, request.user).may(Capability.READ_LEDGER),
+            "shipments_near": shipments_near(site=found.event.zone.site, at=found.raised_at),
             "decisions": ZoneAlert.Decision.choices,
             "typed": request.POST.get("note", ""),
             "chosen": request.POST.get("decision", ""),
