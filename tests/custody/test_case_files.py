@@ -60,6 +60,7 @@ def hand_over(dock: Dock, *, to, sessions: list[list[str]], shipment: str = "LRD
             handoff = handoffs.read_again(handoff=handoff, by=dock.beto)
         read(reader or dock.reader, *seen)
         handoff = handoffs.reconcile_handoff(handoff=handoff, by=dock.beto)
+    dock.countersign(handoff)
     dock.show_face(handoff, dock.marcos_face if to == dock.marco else dock.elenas_face)
     accepted = handoffs.accept_handoff(handoff=handoff, by=dock.beto, pin=PIN)
     seal_all()
@@ -247,6 +248,7 @@ def test_a_face_that_matched_at_the_second_try_casts_no_doubt(dock: Dock) -> Non
     with pytest.raises(FaceNotMatched):
         dock.show_face(handoff, dock.marcos_face)
     dock.show_face(handoff, dock.elenas_face)
+    dock.countersign(handoff)
     handoffs.accept_handoff(handoff=handoff, by=dock.beto, pin=PIN)
     seal_all()
     window = trace(taken)["window"]
@@ -413,6 +415,7 @@ def lose_reads(reader: Reader) -> None:
 def hand_on(dock: Dock, handoff: Handoff, face: bytes) -> None:
     """From the reading to the entry."""
     handoff = handoffs.reconcile_handoff(handoff=handoff, by=dock.beto)
+    dock.countersign(handoff)
     dock.show_face(handoff, face)
     handoffs.accept_handoff(handoff=handoff, by=dock.beto, pin=PIN)
     seal_all()
