@@ -198,7 +198,7 @@ def dock(beto: User, rosa: User, photos: Path, settings, tmp_path: Path) -> Dock
     read_point = create_read_point(site=site, name="Dock 1", direction="in", extension="1")
     marco = _enrolled("Marco Ruiz", portrait("obama", photos), beto)
     elena = _enrolled("Elena Cortés", portrait("collins", photos), beto)
-    sofia = User.objects.create_user("sofia", role=Role.OFFICER)
+    sofia = User.objects.create_user("luna", role=Role.OFFICER)
     officer = register_person(
         name="Sofía Luna", kind=PersonKind.OFFICER, registered_by=beto, consent=ConsentGiven(language="en"), user=sofia
     )

@@ -21,7 +21,7 @@ from biometrics.people import name_account
 from biometrics.second_factor import issue_badge
 from custody import handoffs
 from custody.acts_on_goods import By, affix_seal, check_seal, replace_seal
-from custody.errors import FaceNotMatched, FaceNotMatchedFinally
+from custody.errors import FaceNotMatched, FaceNotMatchedFinally, ReadAgainFirst
 from custody.models import Camera, Handoff, ZoneAlert
 from custody.zone_alerts import decide_alert
 from custody.zone_watch import watch_frame
@@ -118,12 +118,14 @@ def test_a_tag_removed_between_two_handoffs_is_traced_to_who_held_custody(dock: 
     assert trace(kept)["lost"] is False
 
 
-def test_not_read_in_one_session_is_inconclusive(dock: Dock) -> None:
+def test_not_read_in_one_session_opens_no_window(dock: Dock) -> None:
+    """Weak evidence: custody does not pass on it, so that no entry says of anybody that goods were lost."""
     kept, also_kept, missed = dock.tags()
     hand_over(dock, to=dock.marco, sessions=[[kept, also_kept, missed]])
-    hand_over(dock, to=dock.elena, sessions=[[kept, also_kept]])
-    window = trace(missed)["window"]
-    assert (window["grade"], window["doubts"]) == ("inconclusive", ["one_session"])
+    with pytest.raises(ReadAgainFirst):
+        hand_over(dock, to=dock.elena, sessions=[[kept, also_kept]])
+    found = trace(missed)
+    assert (found["lost"], found["lapses"]) == (False, [])
 
 
 def test_a_tag_that_is_seen_again_was_never_gone(dock: Dock) -> None:
@@ -286,17 +288,18 @@ def test_a_reader_that_was_silent_at_the_end_is_inconclusive(dock: Dock) -> None
 
 def test_two_custodians_who_collude(dock: Dock) -> None:
     """
-    Marco hands two of three over to Elena, and both let it be read once alone. Nothing is proven of the handoff itself;
-    the one after it shows the loss, and names them both.
+    Marco has taken the goods and cut off their tag; Elena lets the tag alone be read, and signs for it.
+
+    What is provable: Elena confirmed by face and PIN that it was there, and it was not there when she handed over. What
+    is not: that it had gone before, with Marco, whom nothing names. The weight of the whole would have shown it.
     """
     kept, also_kept, taken = dock.tags()
     hand_over(dock, to=dock.marco, sessions=[[kept, also_kept, taken]])
-    hand_over(dock, to=dock.elena, sessions=[[kept, also_kept]])
-    assert trace(taken)["window"]["grade"] == "inconclusive"
+    hand_over(dock, to=dock.elena, sessions=[[kept, also_kept, taken]])
     hand_over(dock, to=dock.marco, sessions=[[kept, also_kept], [kept, also_kept]])
     window = trace(taken)["window"]
-    assert (window["grade"], window["doubts"]) == ("inferred", ["several_custodians"])
-    assert [one["person"] for one in window["custody"]] == [dock.marco.pk.urn, dock.elena.pk.urn]
+    assert [one["person"] for one in window["custody"]] == [dock.elena.pk.urn]
+    assert (window["grade"], window["doubts"]) == ("direct", [])
 
 
 def test_a_stranger_in_the_zone_during_the_window(dock: Dock, olga: User) -> None:
