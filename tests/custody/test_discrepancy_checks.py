@@ -283,6 +283,14 @@ def test_one_number_at_two_sites_sooner_than_it_can_travel_is_a_clone(shipment, 
         assert (one.since, one.until) == (NOON, NOON + timedelta(seconds=apart))
 
 
+def test_a_pallet_of_clones_is_one_finding(shipment, jrz, elp):
+    tags = [item_epc(serial) for serial in range(1, 6)]
+    tell(jrz, *tags, at=NOON)
+    tell(elp, *tags, at=NOON + timedelta(seconds=60))
+    tell(elp, *tags, at=NOON + timedelta(seconds=90))
+    assert sorted(Discrepancy.objects.get().evidence["items"]) == sorted(tags)
+
+
 def test_reads_that_arrive_late_are_held_against_their_own_time(shipment, jrz, elp):
     tell(elp, item_epc(1), at=NOON)
     tell(jrz, item_epc(1), at=NOON - timedelta(hours=2), received=NOON + timedelta(minutes=1))
