@@ -302,6 +302,35 @@ def test_two_custodians_who_collude(dock: Dock) -> None:
     assert (window["grade"], window["doubts"]) == ("direct", [])
 
 
+def test_weight_changed_with_the_seal_intact(dock: Dock) -> None:
+    """Every tag is read and the seal is whole, and a third of the mass is gone: a wall of the container was opened."""
+    affix_seal(unit=dock.shipment.units.get(), seal=NewSeal("MX-7", "H"), by=By(person=dock.marco, account=dock.beto))
+    for receiver, grams in ((dock.marco, 90_000), (dock.elena, 60_000), (dock.marco, 60_500)):
+        handoff = handoffs.weigh_shipment(handoff=dock.reconciled(receiver=receiver), measured_g=grams)
+        dock.countersign(handoff)
+        dock.show_face(handoff, dock.marcos_face if receiver == dock.marco else dock.elenas_face)
+        handoffs.accept_handoff(handoff=handoff, by=dock.beto, pin=PIN)
+    seal_all()
+    found = shipment_trace(dock)
+    assert (found["lost"], found["misdeclared"]) == (0, [])
+    (change,) = found["weights"]
+    assert (change["before_g"], change["after_g"], change["seals_same"]) == (90_000, 60_000, True)
+    assert [one["person"] for one in change["held_custody"]] == [dock.marco.pk.urn]
+    assert change["grade"] == "inferred"
+    assert "look at the walls" in change["sentence"]
+
+
+def test_the_officers_own_exception(dock: Dock) -> None:
+    """An officer lets a shipment pass short of one carton: the trace names who held custody, and who accepted that."""
+    kept, also_kept, taken = dock.tags()
+    hand_over(dock, to=dock.marco, sessions=[[kept, also_kept, taken]])
+    hand_over(dock, to=dock.elena, sessions=[[kept, also_kept], [kept, also_kept]])
+    end = shipment_trace(dock)["handoffs"][-1]
+    assert end["exceptions_approved"]["officer"] == dock.officer.pk.urn
+    assert end["exceptions"] == [{"accepted_by": dock.officer.pk.urn, "code": "missing_tag", "items": 1}]
+    assert [one["person"] for one in trace(taken)["window"]["custody"]] == [dock.marco.pk.urn]
+
+
 def test_a_stranger_in_the_zone_during_the_window(dock: Dock, olga: User) -> None:
     kept, also_kept, taken = dock.tags()
     group = make_group(name="Yard", made_by=dock.beto)
