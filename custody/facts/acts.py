@@ -17,13 +17,14 @@ def shipment(line: Line) -> Fact:
 
 
 def done(line: Line, directory: Directory) -> list[Fact]:
-    """Whose act it was, on which shipment, when and where."""
+    """Whose act it was, on which shipment, when and where. What was refused nobody did."""
     body = line.body
+    whose, when = (_("In the name of"), _("Refused")) if line.kind == "act_refused" else (_("Done by"), _("Done"))
     facts = [
         shipment(line),
-        Fact(_("Done by"), directory.person(body["by"]["person"])),
+        Fact(whose, directory.person(body["by"]["person"])),
         Fact(_("Operated by"), directory.account(body["by"]["operator"])),
-        Fact(_("Done"), at=parse_time(body["when"]["acted_at"])),
+        Fact(when, at=parse_time(body["when"]["acted_at"])),
     ]
     if "where" in body:
         facts.append(Fact(_("Place"), directory.place(body["where"]["read_point"])))
