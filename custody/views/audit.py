@@ -21,7 +21,8 @@ from accounts.access import capability_required
 from accounts.models import User
 from accounts.roles import Capability
 from custody.entry_checks import check_entry
-from custody.entry_facts import lay_out, named_attachments
+from custody.facts import lay_out
+from custody.facts.attachments import named_attachments
 from custody.ledger_head import ledger_head
 from custody.narrative import CustodyWindow, custody_windows, shipment_lines, tell_all
 from custody.sentences import SENTENCES

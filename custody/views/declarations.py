@@ -22,7 +22,8 @@ from accounts.roles import Capability
 from custody.declarants import Author, author_of
 from custody.declaring import open_drafts
 from custody.directory import Directory
-from custody.entry_facts import SECOND_FACTORS, decimal_e4
+from custody.facts.confirmations import SECOND_FACTORS
+from custody.facts.measurements import decimal_e4
 from custody.narrative import tell_all
 from custody.sentences import SENTENCES
 from ledger import attachments

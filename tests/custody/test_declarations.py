@@ -19,8 +19,9 @@ from biometrics.consent import ConsentGiven
 from biometrics.models import Person, PersonKind
 from biometrics.people import register_person
 from custody.entries import goods
-from custody.entry_facts import lay_out, named_attachments
 from custody.errors import ShipmentClosed
+from custody.facts import lay_out
+from custody.facts.attachments import named_attachments
 from custody.manifest_changes import change_manifest
 from custody.models import DeclarationDraft
 from custody.narrative import shipment_lines

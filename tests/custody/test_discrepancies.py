@@ -31,8 +31,8 @@ from custody.discrepancies import (
     resolve_discrepancy,
 )
 from custody.discrepancy_checks.sealed import check_new_entries
-from custody.entry_facts import lay_out
 from custody.errors import SamePersonOnBothSides
+from custody.facts import lay_out
 from custody.models import Discrepancy
 from custody.narrative import shipment_lines
 from custody.officers import OfficerNotOnFile

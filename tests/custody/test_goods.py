@@ -15,7 +15,8 @@ from biometrics.models import Evidence, EvidenceKind, Person, PersonKind
 from biometrics.people import register_person
 from biometrics.vault import open_evidence
 from custody import handoffs
-from custody.entry_facts import lay_out, named_attachments
+from custody.facts import lay_out
+from custody.facts.attachments import named_attachments
 from custody.narrative import shipment_lines
 from ledger.models import Entry, Statement
 from shipments.actors import Actor
@@ -23,7 +24,7 @@ from shipments.consignments import Unit
 from shipments.models import Consignment, LogisticUnit, ReadPoint, Seal
 from shipments.places import create_read_point, create_site
 from shipments.seals import Act, NewSeal, affix_seal, check_seal
-from shipments.units import register_unit
+from shipments.units import pack, register_unit
 from tests.custody.conftest import PIN, shipment_of
 
 BIC = "CSQU3054383"
@@ -221,6 +222,25 @@ def test_a_packing_and_a_seal_are_laid_out_part_by_part(ana, shipment, seal, bet
     assert [fact.value for fact in sections[0].facts if fact.name == "Done by"] == ["Marco Ruiz"]
     assert [named_attachments(line) for line in lines] == [[], []]
     assert lines[1].tone == "bad"
+
+
+def test_a_packing_too_long_for_an_entry_names_a_document_that_lists_all_of_it(client, ana: User, beto, marco) -> None:
+    long = shipment_of("LRD-2000", 2, 101)
+    pack(unit=long.units.get(), contents=tags(long), actor=Actor(beto, marco.pk))
+    call_command("seal")
+    [line] = shipment_lines(long)
+    [section] = lay_out(line)
+    assert [fact.value for fact in section.facts if fact.name == "Put into it"] == ["101"]
+    assert [len(fact.codes) for fact in section.fold] == [100]
+    [document] = named_attachments(line)
+    assert (document.name, document.state) == ("All that was packed or unpacked", "ok")
+    client.force_login(ana)
+    shown = text(client.get(reverse("entry", args=[line.entry.index])))
+    assert "All that was packed or unpacked" in shown
+    assert "Fits its hash" in shown
+    assert reverse("attachment", args=[document.sha256]) in shown
+    listed = json.loads(client.get(reverse("attachment", args=[document.sha256])).content)
+    assert listed["epcs"] == sorted(tags(long))
 
 
 # API ----------------------------------------------------------------------------------------------------------------

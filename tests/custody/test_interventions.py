@@ -18,6 +18,8 @@ from biometrics.people import name_account
 from biometrics.vault import open_evidence
 from biometrics.verification import Still
 from custody import handoffs
+from custody.facts import lay_out
+from custody.facts.fact import Section
 from custody.interventions import (
     AttemptReused,
     HeldAlready,
@@ -35,11 +37,13 @@ from custody.interventions import (
     in_force,
 )
 from custody.models import Intervention
+from custody.narrative import tell
 from custody.officers import OfficerNotOnFile
 from ledger.models import Entry, Statement
 from ledger.sealing import seal_all
 from ledger.tlog import canonical
 from ledger.tlog.entry import parse_entry
+from ledger.tlog.times import parse_time
 from tests.custody.conftest import PIN, Dock
 
 
@@ -260,6 +264,77 @@ def test_an_officer_holds_a_shipment_on_the_pages(dock, officer, client: Client)
     refused = client.post(found.url, typed | {"attempt": uuid.uuid4()})
     assert refused.status_code == 422 and "held already" in refused.content.decode()
     assert "LRD-1042" in client.get(reverse("interventions")).content.decode()
+
+
+def sections(kind: str) -> list[Section]:
+    seal_all()
+    return [lay_out(tell(entry))[0] for entry in Entry.objects.filter(kind=kind).order_by("index")]
+
+
+def told(section: Section) -> dict[str, str]:
+    return {fact.name: fact.value for fact in section.facts if fact.value}
+
+
+def test_the_entry_of_an_act_shows_what_was_done_why_and_by_whom(dock, officer, ana, client: Client):
+    held = do(dock, officer, note="Invoice and packing list differ")
+    seal_all()
+    entry = Entry.objects.get(kind="hold")
+    do(dock, officer, "release", "settled")
+    do(dock, officer, "sampling", "risk_profile", findings="pending")
+    do(dock, officer, "seizure", "prohibited_goods")
+    [hold], [release], [sample], [seizure] = map(sections, ("hold", "release", "inspection", "seizure"))
+    of_all = {
+        "Shipment": "LRD-1042",
+        "Done by": "Elena Cortés",
+        "Operated by": "olga",
+        "Place": "Dock 1, Ciudad Juárez yard",
+    }
+    assert told(hold) == of_all | {"Act": "Hold", "Reason": "Documents do not agree"}
+    assert told(release) == of_all | {
+        "Act": "Release",
+        "Ends": f"Hold, entry {entry.index}",
+        "Reason": "What it was for is settled",
+    }
+    assert told(sample) == of_all | {"Act": "Sampling", "Reason": "Risk profile", "Findings": "Not known yet"}
+    assert told(seizure) == of_all | {"Act": "Seizure", "Reason": "Prohibited or restricted goods"}
+    held.refresh_from_db()
+    assert [fact.at for fact in hold.facts if fact.name == "Done"] == [
+        parse_time(bodies("hold")[0]["when"]["acted_at"])
+    ]
+    assert {fact.name: fact.codes for fact in hold.fold} == {
+        "Intervention": (held.pk.urn,),
+        "Commitment to the note": (held.note.commitment,),
+    }
+    assert [fact.name for fact in release.fold] == ["Intervention"]
+    client.force_login(ana)
+    address = reverse("entry", args=[Entry.objects.get(kind="release").index])
+    page = client.get(address).content.decode()
+    assert f'<a href="{reverse("entry", args=[entry.index])}">Hold, entry {entry.index}</a>' in page
+    assert "Face verification" in page
+
+
+def test_a_release_whose_hold_is_not_on_file_shows_its_identifier(dock, officer):
+    held = do(dock, officer)
+    do(dock, officer, "release", "settled")
+    [ends] = [fact for fact in sections("release")[0].facts if fact.name == "Ends"]
+    assert ends.url
+    Intervention.objects.filter(pk=held.pk).delete()
+    [ends] = [fact for fact in sections("release")[0].facts if fact.name == "Ends"]
+    assert (ends.codes, ends.url) == ((held.pk.urn,), "")
+
+
+def test_the_entry_of_a_refused_act_shows_what_for_and_why_not(dock, officer):
+    intervention = begin(dock, officer)
+    with pytest.raises(OfficerFaceNotMatched):
+        show(intervention, officer, dock.marcos_face)
+    [refused] = sections("act_refused")
+    assert refused.title == "Refused act"
+    assert told(refused)["Act"] == "Hold"
+    assert told(refused)["Reason"] == "Documents do not agree"
+    assert told(refused)["In the name of"] == "Elena Cortés"
+    assert "Done by" not in told(refused)
+    assert told(refused)["Attempt"] == "1"
+    assert [fact.codes for fact in refused.facts if fact.name == "Refused because"] == [("face_mismatch",)]
 
 
 def test_a_clerk_reads_why_a_held_shipment_cannot_be_handed_over(dock, officer, client: Client):

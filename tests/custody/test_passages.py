@@ -27,7 +27,7 @@ from biometrics.watchlist import confirm_watchlisted, propose_watchlisted
 from custody import passage_errors as errors
 from custody.crossings import CrossingNotYours, close_crossing, open_crossing
 from custody.entry_checks import check_entry
-from custody.entry_facts import lay_out
+from custody.facts import lay_out
 from custody.granting import Terms, grant_authorisation
 from custody.interventions import ShipmentHeld, begin_intervention, confirm_officer
 from custody.models import Crossing, Passage
