@@ -22,7 +22,7 @@ from custody.discrepancy_checks.places import check_hours, check_route, travel_t
 from custody.discrepancy_codes import Code
 from custody.models import LastSighting
 from shipments.finding import which_shipments_hold
-from shipments.models import Consignment, LogisticUnit, ManifestItem, RawReport, TagRead
+from shipments.models import Consignment, LogisticUnit, ManifestItem, RawReport, Site, TagRead
 
 BATCH = 50
 MOST_BATCHES = 10
@@ -85,12 +85,16 @@ def _check(reports: list[RawReport]) -> None:
     epcs = sorted({one.epc for one in seen})
     known, bound = _known(epcs), _bound(epcs)
     places: set[tuple[uuid.UUID, int]] = set()
+    clones: dict[str, list[tuple[_Seen, LastSighting]]] = {}
     for one in seen:
         before = known.get(one.epc)
         _check_chip(one, bound.get(one.epc, ""), before)
         if _clock_holds(one):
-            if before is not None:
-                _check_travel(one, before)
+            if before is not None and _apart(one, before) < travel_time(before.read_point.site, _site(one)):
+                # A pallet of clones is one finding: the sites make it, and its tags are the evidence.
+                between = sorted((before.read_point.site.code, _site(one).code))
+                key = f"clone_suspected:{one.consignment.pk}:{':'.join(between)}"
+                clones.setdefault(key, []).append((one, before))
             # The tags of a shipment in one report are in one place.
             if (one.consignment.pk, one.report.pk) not in places:
                 places.add((one.consignment.pk, one.report.pk))
@@ -100,6 +104,8 @@ def _check(reports: list[RawReport]) -> None:
                 check_hours(one.consignment, one.report.read_point.site, at, evidence)
             if before is None or one.last_ns >= before.at_ns:
                 known[one.epc] = _sighting(one, before)
+    for key, found in clones.items():
+        _open_clones(key, found)
     LastSighting.objects.bulk_create(
         known.values(),
         update_conflicts=True,
@@ -116,24 +122,34 @@ def _sighting(one: _Seen, before: LastSighting | None) -> LastSighting:
     return LastSighting(epc_hex=one.epc, read_point=report.read_point, reader=report.reader, at_ns=one.last_ns, tid=tid)
 
 
-def _check_travel(one: _Seen, before: LastSighting) -> None:
-    here, there = one.report.read_point.site, before.read_point.site
-    needed = travel_time(there, here)
-    apart_ns = one.first_ns - before.at_ns if one.first_ns > before.at_ns else max(0, before.at_ns - one.last_ns)
-    if timedelta(microseconds=apart_ns // 1000) >= needed:
-        return
+def _site(one: _Seen) -> Site:
+    return one.report.read_point.site
+
+
+def _apart(one: _Seen, before: LastSighting) -> timedelta:
+    later_ns = one.first_ns - before.at_ns if one.first_ns > before.at_ns else max(0, before.at_ns - one.last_ns)
+    return timedelta(microseconds=later_ns // 1000)
+
+
+def _open_clones(key: str, found: list[tuple[_Seen, LastSighting]]) -> None:
+    one, before = found[0]
+    needed = travel_time(before.read_point.site, _site(one))
+    times = [ns for seen, known in found for ns in (seen.first_ns, seen.last_ns, known.at_ns)]
     open_discrepancy(
         code=Code.CLONE_SUSPECTED,
         consignment=one.consignment,
-        key=f"clone_suspected:{one.consignment.pk}:{one.epc}",
+        key=key,
         evidence=Evidence(
-            items=(one.epc,),
+            items=tuple(dict.fromkeys(seen.epc for seen, _known in found)),
             reader=one.report.reader,
             read_point=one.report.read_point,
-            figures={"apart_s": apart_ns // 10**9, "travel_s": int(needed.total_seconds())},
+            figures={
+                "apart_s": min(int(_apart(seen, known).total_seconds()) for seen, known in found),
+                "travel_s": int(needed.total_seconds()),
+            },
         ),
-        since=min(_moment(before.at_ns), _moment(one.first_ns)),
-        until=max(_moment(before.at_ns), _moment(one.last_ns)),
+        since=_moment(min(times)),
+        until=_moment(max(times)),
     )
 
 

@@ -1,6 +1,6 @@
 """
-What sealed entries give cause for, in the order of the log: refused handoffs, seals, handoffs off the plan or outside
-the hours, declarations that the manifest does not bear out.
+What sealed entries give cause for, in the order of the log: refused handoffs, seals, handoffs off the plan, outside
+the hours or with exceptions, declarations that the manifest does not bear out.
 
 The sealer commits no entry before one with a lower number, so that none is passed by. An entry that does not hold by
 itself is a finding of its own.
@@ -17,6 +17,7 @@ from accounts.roles import Capability
 from custody.discrepancies import Evidence, open_discrepancy
 from custody.discrepancy_checks.cursors import lock_cursor
 from custody.discrepancy_checks.declared import check_declared
+from custody.discrepancy_checks.exceptions import check_exceptions
 from custody.discrepancy_checks.places import check_hours, check_order, check_route
 from custody.discrepancy_codes import Code, Severity
 from custody.entry_checks import first_fault, own_verifiers
@@ -168,6 +169,8 @@ def _handoff(entry: Entry, leaf: str, consignment: Consignment) -> None:
     check_hours(consignment, site, at, evidence)
     check_order(handoff, at, leaf)
     check_declared(consignment, leaf)
+    by = User.objects.filter(pk=uuid.UUID(entry.body["operator"])).first()
+    check_exceptions(handoff, entry, leaf, consignment, at, by)
 
 
 def _declaration(entry: Entry, leaf: str, consignment: Consignment) -> None:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from custody.tracing.chains import Chain, TakeOver, Told, read_chain
 from custody.tracing.grading import Grade
 from custody.tracing.tags import Window, find_losses
+from custody.tracing.weights import WeightChange, find_weight_changes
 from shipments.declared_text import CHANGED_FIELDS
 from shipments.models import Consignment
 
@@ -58,6 +59,7 @@ class ShipmentTrace:
     undeclared: Sequence[Undeclared]
     versions: Sequence[Told]
     misdeclared: Sequence[Misdeclaration]
+    weights: Sequence[WeightChange]
 
     @property
     def lost(self) -> int:
@@ -68,7 +70,14 @@ def trace_shipment(*, shipment: Consignment) -> ShipmentTrace:
     """Trace everything that the shipment's sealed entries say of its goods and their declarations."""
     chain = read_chain(shipment)
     versions = [one for one in chain.told if one.kind in ("declaration", "declaration_amended") and not one.fault]
-    return ShipmentTrace(chain, _grouped(find_losses(chain)), _undeclared(chain), versions, _misdeclared(chain))
+    return ShipmentTrace(
+        chain=chain,
+        losses=_grouped(find_losses(chain)),
+        undeclared=_undeclared(chain),
+        versions=versions,
+        misdeclared=_misdeclared(chain),
+        weights=find_weight_changes(chain),
+    )
 
 
 def _grouped(losses: dict[str, Window]) -> list[Loss]:

@@ -145,7 +145,7 @@ def takeover_as_data(takeover: TakeOver, naming: Naming) -> dict[str, Any]:
         names = ("verification", "outcome", "distance_e4", "threshold_e4", "target_fmr")
         data["face"] = {name: face[name] for name in names if name in face}
         data["face"]["liveness"] = face.get("liveness", {}).get("outcome", "")
-    for part in ("weight", "dual_control"):
+    for part in ("weight", "dual_control", "exceptions", "exceptions_approved"):
         if part in takeover.told.body:
             data[part] = takeover.told.body[part]
     return data

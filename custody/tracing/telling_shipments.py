@@ -5,6 +5,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from custody.sentences.exceptions import kilograms
 from custody.tracing.grading import GRADE_NAMES
 from custody.tracing.shipments import Loss, Misdeclaration, ShipmentTrace, Undeclared
 from custody.tracing.telling import (
@@ -17,6 +18,7 @@ from custody.tracing.telling import (
     tell_window,
     window_as_data,
 )
+from custody.tracing.weights import WeightChange
 
 # So many tags are named in a sentence; data has them all.
 NAMED = 5
@@ -38,6 +40,7 @@ def shipment_as_data(trace: ShipmentTrace, naming: Naming) -> dict[str, Any]:
             for one in trace.versions
         ],
         "misdeclared": [_misdeclared_as_data(one, naming) for one in trace.misdeclared],
+        "weights": [_weight_as_data(one, naming) for one in trace.weights],
         **chain_as_data(trace.chain),
     }
 
@@ -64,8 +67,20 @@ def _misdeclared_as_data(one: Misdeclaration, naming: Naming) -> dict[str, Any]:
     }
 
 
+def _weight_as_data(one: WeightChange, naming: Naming) -> dict[str, Any]:
+    return {
+        "grade": one.grade.value,
+        "entries": [one.before.told.index, one.after.told.index],
+        "before_g": one.before_g,
+        "after_g": one.after_g,
+        "held_custody": [person_as_data(urn, naming) for urn in one.custodians],
+        "seals_same": one.seals_same,
+        "sentence": tell_weight(one, naming),
+    }
+
+
 def tell_shipment(trace: ShipmentTrace, naming: Naming) -> list[str]:
-    """The trace of a shipment in sentences: losses, then what was not declared, then declarations."""
+    """The trace of a shipment in sentences: losses, what was not declared, weights, declarations."""
     told = []
     if not trace.losses:
         told.append(_("Nothing says that goods of this shipment were lost."))
@@ -73,6 +88,7 @@ def tell_shipment(trace: ShipmentTrace, naming: Naming) -> list[str]:
         told.append(tell_loss(loss))
         told += tell_window(loss.window, naming)
     told += [tell_undeclared(one, naming) for one in trace.undeclared]
+    told += [tell_weight(one, naming) for one in trace.weights]
     told += [tell_misdeclaration(one, naming) for one in trace.misdeclared]
     return told + tell_chain(trace.chain)
 
@@ -104,6 +120,23 @@ def tell_undeclared(one: Undeclared, naming: Naming) -> str:
             "of them %(person)s held custody. Grade: %(grade)s."
         )
     return sentence % facts
+
+
+def tell_weight(one: WeightChange, naming: Naming) -> str:
+    sentence = _(
+        "It weighed %(before)s at the handoff of entry %(first)s and %(after)s at that of entry %(last)s; between them "
+        "%(persons)s held custody. Grade: %(grade)s."
+    ) % {
+        "before": kilograms(one.before_g),
+        "after": kilograms(one.after_g),
+        "first": one.before.told.index,
+        "last": one.after.told.index,
+        "persons": ", ".join(naming.person(urn) for urn in one.custodians),
+        "grade": str(GRADE_NAMES[one.grade]).lower(),
+    }
+    if one.seals_same:
+        sentence += " " + _("The seals were the same and intact at both: look at the walls, the roof and the hinges.")
+    return sentence
 
 
 def tell_misdeclaration(one: Misdeclaration, naming: Naming) -> str:

@@ -27,7 +27,7 @@ from custody.tracing.shipments import trace_shipment
 from custody.tracing.tags import Held, TagUnknown, Window, read_tag, trace_tag
 from custody.tracing.telling import STATE_NAMES, Naming, tell_chain, tell_elsewhere, tell_identity, tell_not_lost
 from custody.tracing.telling_persons import candidate_name, tell_custody, tell_pattern
-from custody.tracing.telling_shipments import tell_loss, tell_misdeclaration, tell_undeclared
+from custody.tracing.telling_shipments import tell_loss, tell_misdeclaration, tell_undeclared, tell_weight
 from refusals import Refusal
 from shipments.epc import EpcMalformed
 from shipments.finding import ShipmentUnknown, find_shipment
@@ -135,6 +135,14 @@ def shipment_trace(request: HttpRequest, consignment_id: uuid.UUID) -> HttpRespo
             ],
             "undeclared": [
                 {"sentence": tell_undeclared(one, naming), "grade": _grade(one.grade)} for one in trace.undeclared
+            ],
+            "weights": [
+                {
+                    "sentence": tell_weight(one, naming),
+                    "grade": _grade(one.grade),
+                    "entries": [one.before.told.index, one.after.told.index],
+                }
+                for one in trace.weights
             ],
             "misdeclared": [
                 {"sentence": tell_misdeclaration(one, naming), "grade": _grade(one.grade), "entries": one.entries}

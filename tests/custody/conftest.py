@@ -23,6 +23,7 @@ from custody import handoffs, receiver_face
 from custody.approvals import approve, shown
 from custody.countersigning import release_custody
 from custody.granting import Terms, grant_authorisation
+from custody.handoff_exceptions import exceptions_for_officer
 from custody.models import Approval, Authorisation, Handoff
 from demo.portraits import Portrait, portrait
 from demo.reframing import reframe
@@ -140,11 +141,18 @@ class Dock:
         seen = shown(Handoff.objects.select_related("consignment").get(pk=handoff.pk))
         return approve(handoff=handoff, purpose=purpose, reason=reason, by=self.sofia, seen=seen, pin=PIN, **told)
 
+    def countersign(self, handoff: Handoff) -> None:
+        """What stands before the receiver's face: the officer for what does not fit, and who hands over."""
+        handoff = Handoff.objects.select_related("consignment").get(pk=handoff.pk)
+        if exceptions_for_officer(handoff):
+            self.approve(handoff, "exceptions", "shortage")
+        if handoff.from_person_id is not None:
+            self.release(handoff)
+
     def accepted(self, *, receiver: Person | None = None, **opening: object) -> Handoff:
         receiver = receiver or self.marco
         handoff = self.reconciled(receiver=receiver, **opening)
-        if handoff.from_person is not None:
-            self.release(handoff)
+        self.countersign(handoff)
         self.show_face(handoff, self.marcos_face if receiver == self.marco else self.elenas_face)
         return handoffs.accept_handoff(handoff=handoff, by=self.beto, pin=PIN)
 
@@ -190,7 +198,7 @@ def dock(beto: User, rosa: User, photos: Path, settings, tmp_path: Path) -> Dock
     read_point = create_read_point(site=site, name="Dock 1", direction="in", extension="1")
     marco = _enrolled("Marco Ruiz", portrait("obama", photos), beto)
     elena = _enrolled("Elena Cortés", portrait("collins", photos), beto)
-    sofia = User.objects.create_user("sofia", role=Role.OFFICER)
+    sofia = User.objects.create_user("luna", role=Role.OFFICER)
     officer = register_person(
         name="Sofía Luna", kind=PersonKind.OFFICER, registered_by=beto, consent=ConsentGiven(language="en"), user=sofia
     )

@@ -229,7 +229,7 @@ def test_only_an_officer_with_a_person_on_file_stands_in(dock):
 
 def test_no_officer_stands_in_for_a_handoff_of_their_own(dock):
     """The officer's own exception: not as receiver, not as who hands over, not where they opened it."""
-    dock.officer.templates.model.objects.filter(person=dock.marco).update(person=dock.officer)
+    authorise(dock.officer, by=dock.rosa)
     received = dock.reconciled(receiver=dock.officer)
     with pytest.raises(ApprovalByParty):
         dock.approve(received, "dual_control", "camera_failed", document="passport")

@@ -26,6 +26,7 @@ from custody.routes import RouteNotYours, RouteRefused, plan_route
 from ledger import append_only
 from ledger.models import Entry, VerificationRun
 from ledger.sealing import seal_all
+from ledger.tlog.entry import parse_entry
 from shipments.actors import Actor
 from shipments.consignments import ManifestLine, create_consignment, register_party
 from shipments.declarations import submit_declaration
@@ -165,6 +166,31 @@ def test_what_is_found_of_a_seal_is_one_finding_until_it_is_resolved(dock, offic
     assert Discrepancy.objects.get(reopens=mismatch).code == "seal_mismatch"
 
 
+def test_what_an_officer_accepted_at_a_handoff_stays_open_and_names_who_held_custody(dock):
+    """Goods missing and too light: custody passed with it, and the desk follows it up, once."""
+    Consignment.objects.filter(pk=dock.shipment.pk).update(declared_gross_mass_g=100_000)
+    dock.accepted()
+    missing, *rest = dock.tags()
+    for receiver, face in ((dock.elena, dock.elenas_face), (dock.marco, dock.marcos_face)):
+        handoff = dock.open(receiver=receiver)
+        for place in range(2):
+            handoff = handoffs.read_again(handoff=handoff, by=dock.beto) if place else handoff
+            dock.read(*rest)
+            handoff = handoffs.reconcile_handoff(handoff=handoff, by=dock.beto)
+        if receiver == dock.elena:
+            handoff = handoffs.weigh_shipment(handoff=handoff, measured_g=66_000)
+        dock.countersign(handoff)
+        dock.show_face(handoff, face)
+        handoffs.accept_handoff(handoff=handoff, by=dock.beto, pin="804215")
+        look()
+    assert codes() == ["missing_tag", "weight_mismatch"]
+    lost, light = (Discrepancy.objects.get(code=code) for code in ("missing_tag", "weight_mismatch"))
+    bodies = [parse_entry(bytes(one.statement.entry.note)).body for one in (lost, light)]
+    assert [body["window"]["custodians"] for body in bodies] == [[dock.marco.pk.urn]] * 2
+    assert bodies[0]["evidence"]["items"] == [missing]
+    assert bodies[1]["evidence"]["figures"] == {"declared_g": 100_000, "measured_g": 66_000, "tolerance_g": 2_000}
+
+
 def test_an_entry_that_was_changed_is_a_finding_and_stops_nothing(dock):
     dock.accepted()
     with pytest.raises(errors.SamePersonOnBothSides):
@@ -255,6 +281,14 @@ def test_one_number_at_two_sites_sooner_than_it_can_travel_is_a_clone(shipment, 
         assert one.evidence["items"] == [item_epc(1)]
         assert one.evidence["figures"] == {"apart_s": apart, "travel_s": 600}
         assert (one.since, one.until) == (NOON, NOON + timedelta(seconds=apart))
+
+
+def test_a_pallet_of_clones_is_one_finding(shipment, jrz, elp):
+    tags = [item_epc(serial) for serial in range(1, 6)]
+    tell(jrz, *tags, at=NOON)
+    tell(elp, *tags, at=NOON + timedelta(seconds=60))
+    tell(elp, *tags, at=NOON + timedelta(seconds=90))
+    assert sorted(Discrepancy.objects.get().evidence["items"]) == sorted(tags)
 
 
 def test_reads_that_arrive_late_are_held_against_their_own_time(shipment, jrz, elp):

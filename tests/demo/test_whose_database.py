@@ -121,14 +121,14 @@ def test_passwords_and_pins_are_renewed_together(db, settings, own_mark: Path, b
     seal_something()
     people = {
         name: register_person(name=name, kind="driver", registered_by=beto, consent=ConsentGiven(language="es"))
-        for name in ("Elena Cortés", "Víctor Salas", "Marco Ruiz", "Ignacio Peralta")
+        for name in ("Elena Cortés", "Víctor Salas", "Marco Ruiz", "Lucía Herrera", "Ignacio Peralta")
     }
 
     said = run(seed_demo.Command(), "--passwords")
 
-    _, _, told = said.partition("Who may take custody (PIN):\n")
+    _, _, told = said.partition("Who may take custody, and the officer who decides and stands in (PIN):\n")
     pins = dict(line.strip().rsplit(None, 1) for line in told.splitlines())
-    assert set(pins) == {"Elena Cortés", "Víctor Salas", "Marco Ruiz"}
+    assert set(pins) == {"Elena Cortés", "Víctor Salas", "Marco Ruiz", "Lucía Herrera"}
     for name, pin in pins.items():
         assert check_second_factor(person=people[name], pin=pin) == "pin"
     password = next(line.split()[1] for line in said.splitlines() if line.startswith("  auditor "))
