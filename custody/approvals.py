@@ -131,9 +131,15 @@ def ask_officer(*, handoff: Handoff) -> None:
     """Put the handoff before the officers, because the camera, the receiver or who hands over cannot serve."""
     with transaction.atomic():
         handoff = lock_handoff(handoff, HandoffState.RECONCILED)
-        if handoff.officer_asked_at is None:
+        if not officer_awaited(handoff):
             handoff.officer_asked_at = timezone.now()
             handoff.save(update_fields=["officer_asked_at"])
+
+
+def officer_awaited(handoff: Handoff) -> bool:
+    """Tell whether an officer was asked and none has answered since; another need of one is asked for anew."""
+    asked = handoff.officer_asked_at
+    return asked is not None and not handoff.approvals.filter(given_at__gte=asked).exists()
 
 
 def shown(handoff: Handoff) -> str:

@@ -43,12 +43,12 @@ GROUPS = (
         _("Oversight"),
         "gavel",
         (
-            (_("Discrepancies"), "discrepancies", "alert-triangle", (Capability.SEE_DISCREPANCIES,)),
-            (_("Zones"), "zones", "camera", (Capability.WATCH_ZONES, Capability.MANAGE_ZONES)),
-            (_("Passages"), "passages", "id-badge-2", (Capability.SEE_PASSAGES,)),
-            (_("Interventions"), "interventions", "gavel", (Capability.INTERVENE,)),
-            (_("Refusals"), "refusals", "ban", (Capability.SEE_REFUSALS,)),
             (_("Officer wanted"), "approvals", "user-check", (Capability.SEE_REFUSALS,)),
+            (_("Discrepancies"), "discrepancies", "scale", (Capability.SEE_DISCREPANCIES,)),
+            (_("Refusals"), "refusals", "ban", (Capability.SEE_REFUSALS,)),
+            (_("Zones"), "zones", "camera", (Capability.WATCH_ZONES, Capability.MANAGE_ZONES)),
+            (_("Interventions"), "interventions", "gavel", (Capability.INTERVENE,)),
+            (_("Passages"), "passages", "truck-delivery", (Capability.SEE_PASSAGES,)),
         ),
     ),
     (

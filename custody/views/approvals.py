@@ -18,7 +18,7 @@ from accounts.models import User
 from accounts.roles import Capability
 from biometrics.directory import open_names
 from biometrics.models import Person
-from custody.approvals import approval_of
+from custody.approvals import approval_of, officer_awaited
 from custody.approvals import approve as approve_handoff
 from custody.handoff_exceptions import exceptions_for_officer, must_read_again
 from custody.models import Approval, Handoff, HandoffState, Purpose
@@ -78,8 +78,8 @@ def approve(request: HttpRequest, handoff_id: uuid.UUID) -> HttpResponse:
 
 
 def _waits(handoff: Handoff) -> bool:
-    if handoff.officer_asked_at is not None:
-        return not handoff.approvals.filter(given_at__gte=handoff.officer_asked_at).exists()
+    if officer_awaited(handoff):
+        return True
     if must_read_again(handoff):
         return False
     return bool(exceptions_for_officer(handoff)) and approval_of(handoff, Purpose.EXCEPTIONS) is None

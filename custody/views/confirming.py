@@ -8,7 +8,7 @@ from biometrics.models import Person
 from biometrics.people import display_name
 from biometrics.verification import liveness_required
 from custody import receiver_face
-from custody.approvals import REASONS, approval_of, shown
+from custody.approvals import REASONS, approval_of, officer_awaited, shown
 from custody.countersigning import released
 from custody.handoff_exceptions import exceptions_of, must_read_again, weight_of
 from custody.models import Approval, Document, Handoff, Purpose
@@ -20,6 +20,8 @@ _ASKED = {
     Purpose.RELEASE: _("Stand in for who hands over"),
     Purpose.DUAL_CONTROL: _("Stand in for the receiver’s face"),
 }
+
+_NEXT = {"officer": Purpose.EXCEPTIONS, "release": Purpose.RELEASE, "face": Purpose.DUAL_CONTROL}
 
 
 def confirming(handoff: Handoff) -> dict[str, Any]:
@@ -53,6 +55,7 @@ def confirming(handoff: Handoff) -> dict[str, Any]:
         "face_too_old": handoff.verification is not None and not receiver_face.face_holds(handoff),
         "minutes": int(receiver_face.FACE_HOLDS_FOR.total_seconds() // 60),
         "attempts_left": left if left < receiver_face.FACE_ATTEMPTS else None,
+        "officer_awaited": officer_awaited(handoff),
         "once_more": receiver_face.first_capture(handoff) is not None,
         "liveness_required": liveness_required(),
         "liveness_context": receiver_face.liveness_context(handoff),
@@ -83,7 +86,9 @@ def wanted_of_officer(handoff: Handoff, context: dict[str, Any]) -> list[dict[st
             "title": _ASKED[purpose],
             "reasons": REASONS[purpose],
             "documents": Document if purpose != Purpose.EXCEPTIONS else (),
-            "open": purpose == Purpose.EXCEPTIONS or handoff.officer_asked_at is not None,
+            # One thing at a time: what the handoff waits for now.
+            "open": purpose == _NEXT.get(context["step"])
+            and (purpose == Purpose.EXCEPTIONS or context["officer_awaited"]),
             "seen": shown(handoff),
         }
         for purpose in wanted

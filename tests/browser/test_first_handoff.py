@@ -47,11 +47,15 @@ def reader_sees(server: Server, shipment: str, *, miss: int = 0) -> None:
     assert reads.returncode == 0, reads.stderr
 
 
-def match_all_tags(page: Page, server: Server) -> None:
-    """Bring all nine tags of LRD-1042 past the reader and go on to the face."""
+def match_all_tags(page: Page, server: Server, *, holder: str = "") -> None:
+    """Bring all nine tags of LRD-1042 past the reader, let ``holder`` hand over, and go on to the face."""
     reader_sees(server, "LRD-1042")
     expect(page.get_by_text("9 of 9", exact=True)).to_be_visible()
     page.get_by_role("button", name="Match tags").click()
+    if holder:
+        expect(page.get_by_role("heading", name=f"{holder} hands over")).to_be_visible()
+        page.get_by_label(f"PIN of {holder}").fill(server.pins[holder])
+        page.get_by_role("button", name="Hand over").click()
     expect(page.get_by_role("heading", name=re.compile("Confirm the face of"))).to_be_visible()
 
 
@@ -120,7 +124,7 @@ def refused(accepted: int, server: Server, at_browser: Callable, photos: Path) -
     with at_browser(face=photos / "obama2.jpg") as beto:
         beto.log_in("operator")
         start_handoff(beto.page, server, shipment="LRD-1042", receiver="Víctor Salas")
-        match_all_tags(beto.page, server)
+        match_all_tags(beto.page, server, holder="Marco Ruiz")
         take_photo(beto.page)
         expect(beto.page.get_by_text("The face does not match Víctor Salas. Attempts left: 2.").first).to_be_visible()
         beto.shoot("refused")
@@ -171,7 +175,7 @@ def test_a_tag_of_another_shipment_stops_the_matching(accepted: int, server: Ser
 
         # Taken away, and read again: the stray of before is forgotten.
         expect(page.get_by_text("0 of 9", exact=True)).to_be_visible()
-        match_all_tags(page, server)
+        match_all_tags(page, server, holder="Marco Ruiz")
         cancel_handoff(page)
 
 
@@ -185,7 +189,7 @@ def test_a_photo_without_a_face_or_with_two_is_no_attempt(
         page = beto.page
         beto.log_in("operator")
         start_handoff(page, server, shipment="LRD-1042", receiver="Víctor Salas")
-        match_all_tags(page, server)
+        match_all_tags(page, server, holder="Marco Ruiz")
 
         upload_photo(page, two)
         sentence = "2 faces are in the photo. Only the person concerned may be in it."

@@ -382,6 +382,43 @@ def test_the_officers_list_shows_who_waits_and_how_often_a_face_was_missing(dock
     assert "Sofía Luna" in auditor.get(reverse("approvals")).content.decode()
 
 
+def test_an_officer_who_answered_one_thing_is_asked_anew_for_the_next(dock):
+    clerk, officer = Client(), Client()
+    clerk.force_login(dock.beto)
+    officer.force_login(dock.sofia)
+    dock.accepted()
+    handoff = dock.reconciled(receiver=dock.elena)
+    at = reverse("handoff", args=[handoff.pk])
+    asked = "An officer was asked."
+    clerk.post(reverse("handoff_ask_officer", args=[handoff.pk]))
+    assert asked in clerk.get(at).content.decode()
+    sent = {
+        "purpose": "release",
+        "reason": "holder_absent",
+        "document": "passport",
+        "seen": shown(handoff),
+        "pin": PIN,
+    }
+    officer.post(reverse("handoff_approve", args=[handoff.pk]), sent)
+    # The officer's list has let go of it: nobody would come, and the page must not say so.
+    assert at not in officer.get(reverse("approvals")).content.decode()
+    page = clerk.get(at).content.decode()
+    assert "Confirm the face of Elena Cortés" in page
+    assert asked not in page
+    clerk.post(reverse("handoff_ask_officer", args=[handoff.pk]))
+    assert asked in clerk.get(at).content.decode()
+    assert at in officer.get(reverse("approvals")).content.decode()
+
+
+def test_an_officer_s_page_leads_back_to_where_officers_are_wanted(dock):
+    officer = Client()
+    officer.force_login(dock.sofia)
+    handoff = dock.reconciled()
+    page = officer.get(reverse("handoff", args=[handoff.pk])).content.decode()
+    assert f'class="back-link" href="{reverse("approvals")}"' in page
+    assert f'href="{reverse("handoffs")}"' not in page
+
+
 def test_the_clerk_is_led_through_release_weight_and_second_reading(dock):
     client = Client()
     client.force_login(dock.beto)
