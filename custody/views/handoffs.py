@@ -22,7 +22,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
 from accounts.access import capability_required
@@ -48,6 +48,7 @@ from shipments.models import RawReport
 from shipments.views.tag_rows import TagRows, scanned_row, tag_rows
 
 PER_PAGE = 50
+FACTORS = {"pin": gettext_lazy("PIN"), "badge": gettext_lazy("Badge")}
 
 PAGES = {
     HandoffState.READING: "custody/handoff_reading.html",
@@ -168,7 +169,7 @@ def _receipt_facts(handoff: Handoff) -> list[dict[str, Any]]:
         tags += _(", %(count)s inferred") % {"count": reads["inferred"]}
     if reads.get("unexpected"):
         tags += _(", %(count)s unexpected") % {"count": len(reads["unexpected"])}
-    factor = {"pin": _("PIN"), "badge": _("Badge")}.get(handoff.second_factor, handoff.second_factor)
+    factor = FACTORS.get(handoff.second_factor, handoff.second_factor)
     confirmed = _("Face matched; %(factor)s")
     if handoff.dual_control_id is not None:
         confirmed = _("An officer stood in for the face; %(factor)s")
@@ -180,7 +181,21 @@ def _receipt_facts(handoff: Handoff) -> list[dict[str, Any]]:
         {"name": _("Accepted"), "value": render_to_string("partials/time.html", {"at": handoff.closed_at})},
         {"name": _("Tags"), "value": tags},
         {"name": _("Person"), "value": confirmed % {"factor": factor}},
+        *_stood_in(handoff),
     ]
+
+
+def _stood_in(handoff: Handoff) -> list[dict[str, Any]]:
+    """What the one who handed over confirmed by, and for what officers stood in."""
+    facts = []
+    if handoff.released_at is not None:
+        factor = FACTORS.get(handoff.release_factor, handoff.release_factor)
+        facts.append({"name": _("Handed over"), "value": _("Confirmed by %(factor)s") % {"factor": factor}})
+    for approval in handoff.approvals.select_related("officer"):
+        if approval.reconciliation_sha256 == handoff.reconciliation_sha256:
+            told = f"{display_name(approval.officer)}: {approval.get_reason_display()}"
+            facts.append({"name": approval.get_purpose_display(), "value": told})
+    return facts
 
 
 def _closed(request: HttpRequest, handoff: Handoff) -> dict[str, Any]:

@@ -375,6 +375,10 @@ def test_the_officers_list_shows_who_waits_and_how_often_a_face_was_missing(dock
         in clerk.get(reverse("handoff", args=[handoff.pk])).content.decode()
     )
     clerk.post(reverse("handoff_accept", args=[handoff.pk]), {"pin": PIN})
+    seal_all()
+    receipt = clerk.get(reverse("handoff", args=[handoff.pk])).content.decode()
+    assert "An officer stood in for the face; PIN" in receipt
+    assert "Sofía Luna: The camera does not work" in receipt
     counted = officer.get(reverse("approvals")).content.decode()
     assert "1 of 1 accepted handoffs went without a face (100.0 %)" in counted
     auditor = Client()
