@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from refusals import Refusal
 
+# Written out: the lists that come with the packages here (tzdata's, for declarations) have two letters alone.
 _ISO_3166 = (
     "ABW AFG AGO AIA ALA ALB AND ARE ARG ARM ASM ATA ATF ATG AUS AUT AZE BDI BEL BEN BES BFA BGD BGR BHR BHS BIH BLM "
     "BLR BLZ BMU BOL BRA BRB BRN BTN BVT BWA CAF CAN CCK CHE CHL CHN CIV CMR COD COG COK COL COM CPV CRI CUB CUW CXR "
@@ -22,6 +23,8 @@ _ISO_3166 = (
     "SHN SJM SLB SLE SLV SMR SOM SPM SRB SSD STP SUR SVK SVN SWE SWZ SXM SYC SYR TCA TCD TGO THA TJK TKL TKM TLS TON "
     "TTO TUN TUR TUV TWN TZA UGA UKR UMI URY USA UZB VAT VCT VEN VGB VIR VNM VUT WLF WSM YEM ZAF ZMB ZWE"
 )
+# Doc 9303 part 3, section 5: unions, British nationalities, organisations; XXA stateless, XXB and XXC refugees, XXX
+# whose nationality is not specified. All of them are what genuine documents show.
 _ICAO_9303 = "EUE GBD GBN GBO GBP GBS RKS UNA UNK UNO XBA XCC XCO XEC XIM XMP XOM XPO XXA XXB XXC XXX"
 
 ISSUERS = frozenset(_ISO_3166.split()) | frozenset(_ICAO_9303.split())

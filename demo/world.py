@@ -10,10 +10,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import time as time_of_day
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from django.core.management import CommandError
 from django.utils import timezone
@@ -33,39 +30,29 @@ from custody.approvals import approve, shown
 from custody.authorisations import UnauthorisedCustodian
 from custody.countersigning import release_custody
 from custody.declaring import draft_amendment, draft_declaration, submit_draft, verify_author
-from custody.discrepancies import assign_discrepancy, note_discrepancy
-from custody.discrepancy_checks.sealed import check_new_entries
 from custody.errors import FaceNotMatched
-from custody.granting import Terms, grant_authorisation, record_employment, withdraw_authorisation
 from custody.models import (
     ApprovalReason,
-    Authorisation,
     DeclarationDraft,
-    Discrepancy,
     Handoff,
-    Licence,
     Purpose,
-    WithdrawalReason,
 )
-from custody.routes import plan_route
-from custody.site_watch import watch_site
+from demo.authorised import authorise_people
 from demo.crossing import LUCIA, make_passages, register_officer
+from demo.desk import leave_discrepancies
 from demo.portraits import portrait
 from ledger.models import Entry
-from ledger.sealing import seal_all
 from shipments.actors import Actor
 from shipments.consignments import ManifestLine, Unit, create_consignment, register_party
 from shipments.epc import check_digit, sgtin_to_epc_hex
 from shipments.ingest import record_report
 from shipments.intake import PartyNamed
-from shipments.models import Consignment, DeclarationVersion, Direction, Party, Reader, ReadPoint, Site
+from shipments.models import Consignment, DeclarationVersion, Direction, Party, Reader, ReadPoint
 from shipments.places import create_read_point, create_reader, create_site
-from shipments.seals import Act, NewSeal, affix_seal, break_seal, check_seal
 from shipments.simulation import plan_sightings, report_body
 
 ELENA, VICTOR, MARCO = "Elena Cortés", "Víctor Salas", "Marco Ruiz"
 PREFIX = "0614141"  # the GS1 company prefix of the Tag Data Standard's own examples
-TIME_ZONE = "America/Ciudad_Juarez"
 
 
 @dataclass(frozen=True)
@@ -133,7 +120,7 @@ def make_world(photos: Path) -> World:
     # Nobody has authorised anybody yet: the refusal is an entry, too.
     with suppress(UnauthorisedCustodian):
         hand_over(third, to=marco, at=juarez, by=operator)
-    _authorise(elena, victor, marco, by=supervisor)
+    authorise_people(elena.person, victor.person, marco.person, carrier_gln=_gln(5), by=supervisor)
 
     officer = NewPin(LUCIA, _give_pin(register_officer(by=supervisor)))
     hand_over(second, to=elena, at=juarez, by=operator)
@@ -143,7 +130,7 @@ def make_world(photos: Path) -> World:
     hand_over(third, to=marco, at=juarez, by=operator, impostor=victor.live)
     gate = ReadPoint.objects.get(site__code="JRZ", name="Gate")
     make_passages(photos, gate=gate, goods=third, driver=marco.person, pin=officer.pin, by=supervisor)
-    _leave_discrepancies(third, seen_by=Actor(account=operator, person=victor.person.pk))
+    leave_discrepancies(third, seen_by=Actor(account=operator, person=victor.person.pk))
     return World(logins, custodians, officer)
 
 
@@ -315,73 +302,6 @@ def _submit(draft: DeclarationDraft, author: Custodian, photo: bytes, account: U
     """Show the author's face for what was prepared, and give their PIN."""
     verify_author(draft=draft, capture=Still(photo, timezone.now()), source=CaptureSource.UPLOAD, by=account)
     return submit_draft(draft=draft, by=account, pin=author.pin)
-
-
-def _authorise(elena: Custodian, victor: Custodian, marco: Custodian, *, by: User) -> None:
-    """
-    Say who may take what: the carrier's drivers anything, its own permit permitting; Víctor anything by his badge.
-
-    Marco's first authorisation named the wrong commodity: it was withdrawn, and stays on file.
-    """
-    carrier = register_party(name="Transportes Paso del Norte S.A. de C.V.", gln=_gln(5))
-    in_a_year = timezone.now().date() + timedelta(days=365)
-    mistaken = _grant(marco.person, by, hs=["8708"], time_zone=TIME_ZONE)
-    withdraw_authorisation(authorisation=mistaken, reason=WithdrawalReason.MISTAKE, by=by)
-    _grant(carrier, by, time_zone=TIME_ZONE, licence=Licence.CARRIER, licence_until=in_a_year)
-    _grant(
-        victor.person,
-        by,
-        time_zone=TIME_ZONE,
-        licence=Licence.BADGE,
-        licence_until=in_a_year,
-        licence_number="B-20417",
-    )
-    _grant(
-        elena.person,
-        by,
-        hs=["8544", "9018"],
-        sites=[Site.objects.get(code="JRZ")],
-        consignee=Party.objects.get(name="Franklin Imports LLC"),
-        days=range(5),
-        opens_at=time_of_day(6),
-        closes_at=time_of_day(22),
-        time_zone=TIME_ZONE,
-        licence=Licence.DRIVING,
-        licence_until=in_a_year,
-    )
-    for driver in (elena, marco):
-        record_employment(person=driver.person, employer=carrier, by=by, attempt=uuid.uuid4())
-
-
-def _grant(to: Person | Party, by: User, **allowed: Any) -> Authorisation:
-    return grant_authorisation(to=to, allowed=Terms(**allowed), by=by, attempt=uuid.uuid4())
-
-
-def _leave_discrepancies(consignment: Consignment, *, seen_by: Actor) -> None:
-    """Leave two seals for the officer's desk, found by the check in the background, and sites with their places."""
-    officer, supervisor = (User.objects.get(username=role) for role in ("officer", "supervisor"))
-    juarez, el_paso = (Site.objects.get(code=code) for code in ("JRZ", "ELP"))
-    watch_site(
-        site=juarez, by=supervisor, time_zone="America/Ciudad_Juarez", latitude_e6=31_690_400, longitude_e6=-106_424_500
-    )
-    watch_site(
-        site=el_paso, by=supervisor, time_zone="America/Denver", latitude_e6=31_761_900, longitude_e6=-106_485_000
-    )
-    second = Consignment.objects.get(reference="LRD-1043")
-    plan_route(consignment=second, sites=[juarez, el_paso], by=supervisor)
-    dock = ReadPoint.objects.get(site=el_paso, name="Dock 1")
-    act = Act(seen_by, dock)
-    for shipment, number in ((second, "MX-558201"), (consignment, "MX-558202")):
-        seal = affix_seal(unit=shipment.units.get(), seal=NewSeal(number, "H"), act=act)
-        if shipment == consignment:
-            check_seal(seal=seal, finding="number_differs", found_number="MX-558207", act=act)
-        else:
-            break_seal(seal=seal, reason="delivery", act=act)
-    seal_all()
-    check_new_entries()
-    for found in Discrepancy.objects.filter(severity="high"):
-        assign_discrepancy(discrepancy=found, assignee=officer, by=officer)
-        note_discrepancy(discrepancy=found, note="The yard was asked for its seal book.", by=officer)
 
 
 def hand_over(

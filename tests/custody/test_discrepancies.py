@@ -393,8 +393,8 @@ def test_a_supervisor_plans_places_and_says_what_a_site_is_watched_for(dock, ana
     sofia = User.objects.create_user("sofia", role=Role.SUPERVISOR)
     client, url = logged_in(sofia), reverse("shipment_route", args=[dock.shipment.pk])
     assert "Nothing is planned" in page(client, url)
-    refused = client.post(url, {"sites": "JRZ\nXXX"})
-    assert refused.status_code == 422 and "No site has the code “XXX”" in refused.content.decode()
+    refused = client.post(url, {"sites": "JRZ\nNOGALES"})
+    assert refused.status_code == 422 and "No site has the code “NOGALES”" in refused.content.decode()
     assert client.post(url, {"sites": "jrz"}, follow=True).status_code == 200
     assert "Ciudad Juárez yard" in page(client, url)
     assert logged_in(ana).post(url, {"sites": "JRZ"}).status_code == 403
