@@ -210,10 +210,15 @@ def _require_needed(handoff: Handoff, purpose: str, officer: Person, by: User, s
         raise ApprovalByParty(person=display_name(officer))
     if seen != shown(handoff):
         raise ApprovalOutdated
-    nothing = {
-        Purpose.DUAL_CONTROL: False,
-        Purpose.RELEASE: handoff.from_person_id is None or handoff.released_at is not None,
-        Purpose.EXCEPTIONS: must_read_again(handoff) or not exceptions_for_officer(handoff),
-    }
-    if nothing[Purpose(purpose)]:
+    if not _needed(handoff, Purpose(purpose)):
         raise NothingToApprove(reference=handoff.consignment.reference)
+
+
+def _needed(handoff: Handoff, purpose: Purpose) -> bool:
+    match purpose:
+        case Purpose.DUAL_CONTROL:
+            return True
+        case Purpose.RELEASE:
+            return handoff.from_person_id is not None and handoff.released_at is None
+        case Purpose.EXCEPTIONS:
+            return not must_read_again(handoff) and bool(exceptions_for_officer(handoff))
